@@ -1,0 +1,1 @@
+//! End-to-end tests: they start the `host` binary as a user would.
