@@ -1,0 +1,24 @@
+//! Version 1 of the plugin interface. Frozen once shipped: changes go into a `v2` beside it.
+
+pub mod algorithm;
+pub mod batch;
+pub mod config;
+pub mod env;
+pub mod error;
+pub mod guard;
+pub mod policy;
+pub mod services;
+pub mod spec;
+pub mod tensor;
+
+pub use algorithm::{Algorithm, Anchor, BatchSource, BatchSource_TO, BatchSourceBox, Metrics, UpdateRequest};
+pub use batch::{Batch, names};
+pub use config::ComponentConfig;
+pub use env::{Env, ResetRequest};
+pub use error::{Error, ErrorKind, Result};
+pub use policy::{ActMode, ActRequest, Policy};
+pub use services::{HostServices, LogLevel};
+pub use spec::{
+    ActionSpec, AlgorithmSpec, DatasetStatistics, EnvKind, EnvSpec, FeatureSpec, FeatureStatistics, Paradigm, PolicySpec, SubtaskSpec,
+};
+pub use tensor::{DType, Device, Element, Tensor};
