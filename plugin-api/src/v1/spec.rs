@@ -141,3 +141,31 @@ pub struct DatasetStatistics {
     pub num_transitions: u64,
     pub num_trajectories: u64,
 }
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RewardSpec {
+    /// Features `score` reads besides the `next.*` ones.
+    pub needs: Vec<String>,
+    /// `score` also decides `next.success`.
+    #[serde(default)]
+    pub decides_success: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RobotSpec {
+    pub observation: Vec<FeatureSpec>,
+    pub action: ActionSpec,
+    pub control_hz: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CameraSpec {
+    pub width: usize,
+    pub height: usize,
+    pub fps: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TeleopSpec {
+    pub action: ActionSpec,
+}
