@@ -7,4 +7,7 @@
 #[allow(non_local_definitions)]
 pub mod v1;
 
+#[cfg(feature = "torch")]
+pub mod torch;
+
 pub use v1::*;
