@@ -1,1 +1,3 @@
+//! The Twinhost host: loads plugins and composes them from recipes.
 
+pub mod loader;

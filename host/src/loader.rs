@@ -1,0 +1,20 @@
+//! Finds plugins, refuses those that do not fit, and turns the rest into plain [`twinhost_plugin_api`] traits.
+//!
+//! `abi_stable` types stop here: the rest of the host sees [`EnvHandle`], [`PolicyHandle`], ... which implement the author-side
+//! traits and put the component's name in front of every error.
+
+mod discovery;
+mod elf;
+mod handles;
+mod libraries;
+mod manifest;
+mod native;
+mod services;
+
+pub use discovery::{Bundle, Candidate, Catalog, SearchPath};
+pub use elf::{Refusal, inspect};
+pub use handles::{AlgorithmHandle, EnvHandle, PolicyHandle, RewardHandle};
+pub use libraries::{NativeLibrary, locate};
+pub use manifest::{ComponentEntry, Kind, Manifest, Requirement};
+pub use native::Loader;
+pub use services::{cancel_now, host_services, is_cancelled};

@@ -1,0 +1,157 @@
+//! Where plugins are looked for, in this order: paths on the command line and in the recipe, `TWINHOST_PLUGIN_PATH`, the folder
+//! of the host binary and its `plugins/`, `$XDG_DATA_HOME/twinhost/plugins`. The first bundle of a name wins.
+
+use std::path::{Path, PathBuf};
+
+use super::elf::{Refusal, inspect};
+use super::manifest::{ComponentEntry, Kind, Manifest};
+
+/// A folder (or a single library) to search, and who asked for it.
+#[derive(Clone, Debug)]
+pub struct SearchPath {
+    pub path: PathBuf,
+    pub origin: &'static str,
+    /// Named by the user: it must exist.
+    pub required: bool,
+}
+
+/// The search order for a given set of explicit paths.
+pub fn search_order(explicit: &[PathBuf]) -> Vec<SearchPath> {
+    let mut order: Vec<SearchPath> =
+        explicit.iter().map(|p| SearchPath { path: p.clone(), origin: "--plugin-dir or recipe", required: true }).collect();
+    if let Some(paths) = std::env::var_os("TWINHOST_PLUGIN_PATH") {
+        order.extend(std::env::split_paths(&paths).filter(|p| !p.as_os_str().is_empty()).map(|path| SearchPath {
+            path,
+            origin: "TWINHOST_PLUGIN_PATH",
+            required: true,
+        }));
+    }
+    if let Some(folder) = std::env::current_exe().ok().and_then(|exe| exe.canonicalize().ok()).and_then(|exe| exe.parent().map(Path::to_path_buf)) {
+        order.push(SearchPath { path: folder.join("plugins"), origin: "beside the host binary", required: false });
+        order.push(SearchPath { path: folder, origin: "beside the host binary", required: false });
+    }
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
+    if let Some(data) = data {
+        order.push(SearchPath { path: data.join("twinhost/plugins"), origin: "user data folder", required: false });
+    }
+    order
+}
+
+/// A usable bundle.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    pub manifest: Manifest,
+    pub library: PathBuf,
+    pub sha256: String,
+    pub stamp: String,
+    pub origin: &'static str,
+}
+
+/// Everything that was looked at, for `host plugin why`.
+#[derive(Clone, Debug)]
+pub enum Candidate {
+    Accepted { name: String, path: PathBuf },
+    Shadowed { name: String, path: PathBuf, by: PathBuf },
+    Refused(Refusal),
+    NoSuchFolder(SearchPath),
+}
+
+#[derive(Debug, Default)]
+pub struct Catalog {
+    pub bundles: Vec<Bundle>,
+    pub candidates: Vec<Candidate>,
+}
+
+impl Catalog {
+    /// Looks at every search path. Never fails: what is wrong becomes a [`Candidate`].
+    pub fn discover(explicit: &[PathBuf]) -> Self {
+        let mut catalog = Self::default();
+        for search in search_order(explicit) {
+            if search.path.is_file() {
+                catalog.consider(&search.path, search.origin, true);
+            } else if search.path.is_dir() {
+                for path in libraries_in(&search.path) {
+                    catalog.consider(&path, search.origin, false);
+                }
+            } else if search.required {
+                catalog.candidates.push(Candidate::NoSuchFolder(search));
+            }
+        }
+        catalog
+    }
+
+    fn consider(&mut self, path: &Path, origin: &'static str, named: bool) {
+        match inspect(path) {
+            Ok(Some(found)) => {
+                let name = found.manifest.name.clone();
+                if let Some(first) = self.bundles.iter().find(|b| b.manifest.name == name) {
+                    self.candidates.push(Candidate::Shadowed { name, path: path.to_path_buf(), by: first.library.clone() });
+                    return;
+                }
+                self.candidates.push(Candidate::Accepted { name, path: path.to_path_buf() });
+                self.bundles.push(Bundle { manifest: found.manifest, library: path.to_path_buf(), sha256: found.sha256, stamp: found.stamp, origin });
+            }
+            Ok(None) if named => self.candidates.push(Candidate::Refused(Refusal::new(path, "is a library but not a Twinhost plugin (it has no ABI stamp)"))),
+            Ok(None) => {}
+            Err(refusal) => self.candidates.push(Candidate::Refused(refusal)),
+        }
+    }
+
+    /// All components of a kind with their bundles.
+    pub fn components(&self, kind: Kind) -> impl Iterator<Item = (&Bundle, &ComponentEntry)> {
+        self.bundles.iter().flat_map(move |b| b.manifest.components.iter().filter(move |c| c.kind == kind).map(move |c| (b, c)))
+    }
+
+    /// Finds `name` or `bundle:name`.
+    ///
+    /// # Errors
+    /// A sentence that lists what there is and suggests the nearest name.
+    pub fn find(&self, kind: Kind, reference: &str) -> Result<(&Bundle, &ComponentEntry), String> {
+        let (bundle, name) = reference.split_once(':').map_or((None, reference), |(b, n)| (Some(b), n));
+        let found: Vec<_> = self.components(kind).filter(|(b, c)| c.name == name && bundle.is_none_or(|want| b.manifest.name == want)).collect();
+        match found.as_slice() {
+            [one] => Ok(*one),
+            [] => Err(self.not_found(kind, reference)),
+            several => {
+                let names: Vec<String> = several.iter().map(|(b, c)| format!("{}:{}", b.manifest.name, c.name)).collect();
+                Err(format!("{kind} `{reference}` is ambiguous: write one of {}", names.join(", ")))
+            }
+        }
+    }
+
+    fn not_found(&self, kind: Kind, reference: &str) -> String {
+        let known: Vec<&str> = self.components(kind).map(|(_, c)| c.name.as_str()).collect();
+        let near = known.iter().max_by(|a, b| strsim::jaro_winkler(a, reference).total_cmp(&strsim::jaro_winkler(b, reference)));
+        let mut text = format!("no plugin provides the {kind} `{reference}`");
+        if let Some(near) = near.filter(|near| strsim::jaro_winkler(near, reference) > 0.75) {
+            text.push_str(&format!("; did you mean `{near}`?"));
+        } else if known.is_empty() {
+            text.push_str(&format!(" (no {kind} was found at all: `host plugin list` shows where plugins are looked for)"));
+        } else {
+            text.push_str(&format!(" (there are: {})", known.join(", ")));
+        }
+        for candidate in &self.candidates {
+            if let Candidate::Refused(refusal) = candidate {
+                text.push_str(&format!("; note: {refusal}"));
+            }
+        }
+        text
+    }
+}
+
+/// Shared libraries directly in `folder` and in its bundle folders (those with a `plugin.ron`), sorted.
+fn libraries_in(folder: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    let Ok(entries) = std::fs::read_dir(folder) else { return out };
+    for path in entries.flatten().map(|e| e.path()) {
+        if path.extension().is_some_and(|e| e == "so") {
+            out.push(path);
+        } else if let Ok(text) = std::fs::read_to_string(path.join("plugin.ron"))
+            && let Ok(manifest) = Manifest::parse(&text)
+        {
+            out.push(path.join(manifest.library));
+        }
+    }
+    out.sort();
+    out
+}

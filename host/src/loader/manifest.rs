@@ -1,0 +1,80 @@
+//! `plugin.ron`: what a bundle says it contains and needs.
+
+use serde::{Deserialize, Serialize};
+
+/// Component kinds of API v1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    Env,
+    Robot,
+    Camera,
+    Teleop,
+    Reward,
+    Policy,
+    Algorithm,
+}
+
+impl Kind {
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Env => "env",
+            Kind::Robot => "robot",
+            Kind::Camera => "camera",
+            Kind::Teleop => "teleop",
+            Kind::Reward => "reward",
+            Kind::Policy => "policy",
+            Kind::Algorithm => "algorithm",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComponentEntry {
+    pub kind: Kind,
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+}
+
+/// A large native library that the host opens by path before the plugin, so that the plugin carries no path itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Requirement {
+    Libtorch(String),
+    Mujoco(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    pub name: String,
+    pub version: String,
+    #[serde(default)]
+    pub description: String,
+    /// File name of the shared library, beside the manifest.
+    pub library: String,
+    pub components: Vec<ComponentEntry>,
+    #[serde(default)]
+    pub requires: Vec<Requirement>,
+}
+
+impl Manifest {
+    /// # Errors
+    /// One sentence with line and column.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let manifest: Manifest = ron::from_str(text).map_err(|e| format!("its plugin.ron is wrong at line {}: {}", e.span.start.line, e.code))?;
+        if manifest.components.is_empty() {
+            return Err("its plugin.ron lists no components".into());
+        }
+        if manifest.library.contains('/') || manifest.library.is_empty() {
+            return Err(format!("its plugin.ron names the library `{}`, which must be a plain file name beside it", manifest.library));
+        }
+        Ok(manifest)
+    }
+}

@@ -1,0 +1,105 @@
+//! Opens plugin libraries and calls their constructors.
+
+use abi_stable::library::{LibraryError, lib_header_from_path};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use twinhost_plugin_api::v1::module::PluginModuleRef;
+use twinhost_plugin_api::v1::policy::DifferentiableBox;
+use twinhost_plugin_api::{Error, ErrorKind, HostServices, Result};
+
+use super::discovery::{Bundle, Catalog};
+use super::handles::{AlgorithmHandle, EnvHandle, PolicyHandle, RewardHandle};
+use super::libraries;
+use super::manifest::Kind;
+
+/// A catalog plus the libraries opened so far. Libraries stay open until the process ends.
+pub struct Loader {
+    pub catalog: Catalog,
+    modules: Mutex<HashMap<PathBuf, PluginModuleRef>>,
+}
+
+impl Loader {
+    pub fn new(explicit: &[PathBuf]) -> Self {
+        Self { catalog: Catalog::discover(explicit), modules: Mutex::default() }
+    }
+
+    fn module(&self, kind: Kind, reference: &str) -> Result<(PluginModuleRef, String)> {
+        let (bundle, component) = self.catalog.find(kind, reference).map_err(Error::input)?;
+        Ok((self.open(bundle)?, component.name.clone()))
+    }
+
+    /// Opens a bundle's library, after the native libraries it needs.
+    ///
+    /// # Errors
+    /// One sentence that names the file and the cause.
+    pub fn open(&self, bundle: &Bundle) -> Result<PluginModuleRef> {
+        let mut modules = self.modules.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(module) = modules.get(&bundle.library) {
+            return Ok(*module);
+        }
+        let refuse = |reason: String| Error::new(ErrorKind::Io, format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()));
+        for requirement in &bundle.manifest.requires {
+            libraries::open(requirement).map_err(refuse)?;
+        }
+        let module = load(&bundle.library).map_err(refuse)?;
+        modules.insert(bundle.library.clone(), module);
+        Ok(module)
+    }
+
+    /// # Errors
+    /// If there is no such component, its library does not load, or it refuses its configuration.
+    pub fn env(&self, reference: &str, config: &str, services: HostServices) -> Result<EnvHandle> {
+        let (module, name) = self.module(Kind::Env, reference)?;
+        EnvHandle::new(name.clone(), module.create_env()(name.as_str().into(), config.into(), services).into_result()?)
+    }
+
+    /// # Errors
+    /// As [`Loader::env`].
+    pub fn policy(&self, reference: &str, config: &str, services: HostServices) -> Result<PolicyHandle> {
+        let (module, name) = self.module(Kind::Policy, reference)?;
+        PolicyHandle::new(name.clone(), module.create_policy()(name.as_str().into(), config.into(), services).into_result()?)
+    }
+
+    /// # Errors
+    /// As [`Loader::env`].
+    pub fn reward(&self, reference: &str, config: &str, services: HostServices) -> Result<RewardHandle> {
+        let (module, name) = self.module(Kind::Reward, reference)?;
+        RewardHandle::new(name.clone(), module.create_reward()(name.as_str().into(), config.into(), services).into_result()?)
+    }
+
+    /// # Errors
+    /// As [`Loader::env`].
+    pub fn algorithm(&self, reference: &str, config: &str, services: HostServices, policy: DifferentiableBox) -> Result<AlgorithmHandle> {
+        let (module, name) = self.module(Kind::Algorithm, reference)?;
+        AlgorithmHandle::new(name.clone(), module.create_algorithm()(name.as_str().into(), config.into(), services, policy).into_result()?)
+    }
+}
+
+fn load(path: &Path) -> std::result::Result<PluginModuleRef, String> {
+    // Never `load_from_file`: it caches one library per root module type.
+    lib_header_from_path(path).and_then(|header| header.init_root_module::<PluginModuleRef>()).map_err(|e| explain(&e))
+}
+
+/// One sentence instead of `abi_stable`'s page-long report, which goes to the debug log.
+fn explain(error: &LibraryError) -> String {
+    tracing::debug!("{error}");
+    match error {
+        LibraryError::OpenError { err, .. } => {
+            let mut cause: &dyn std::error::Error = err.as_ref();
+            while let Some(source) = cause.source() {
+                cause = source;
+            }
+            format!("the system's loader refuses it: {cause}")
+        }
+        LibraryError::GetSymbolError { .. } => "does not export its root module: use `export_plugin!` in a crate of type cdylib".into(),
+        LibraryError::IncompatibleVersionNumber { expected_version, actual_version, .. } => {
+            format!("was built with twinhost-plugin-api {actual_version}, this host needs {expected_version}: rebuild the plugin")
+        }
+        LibraryError::AbiInstability(_) | LibraryError::InvalidAbiHeader(_) | LibraryError::InvalidCAbi { .. } => {
+            "its types are laid out differently from this host's: rebuild the plugin with the host's twinhost-plugin-api (details with -vv)".into()
+        }
+        LibraryError::RootModule { err, .. } => format!("its start-up failed: {err}"),
+        other => other.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+    }
+}
