@@ -1,3 +1,4 @@
 //! The Twinhost host: loads plugins and composes them from recipes.
 
 pub mod loader;
+pub mod rollout;

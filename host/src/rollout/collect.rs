@@ -1,0 +1,222 @@
+//! On-policy rollouts: T chunks in B auto-resetting environments, laid out time-major for the learner.
+
+use std::time::{Duration, Instant};
+use twinhost_plugin_api::{ActMode, ActRequest, Batch, Env, Error, Policy, ResetRequest, Result, Reward, Tensor, names};
+
+use super::derive_seed;
+use crate::loader::RewardHandle;
+
+/// What to collect.
+#[derive(Clone, Debug)]
+pub struct RolloutPlan {
+    /// Policy calls per environment (T).
+    pub chunks: usize,
+    pub temperature: f32,
+    /// Seed of this rollout: equal weights and seed give an equal rollout.
+    pub seed: u64,
+    pub variant: String,
+}
+
+/// A reward component and its weight in the sum.
+pub struct WeightedReward {
+    pub weight: f32,
+    pub component: RewardHandle,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct RolloutStatistics {
+    /// Episodes that ended, how many of them had success, and the sum of their returns and lengths.
+    pub episodes: usize,
+    pub successes: usize,
+    pub return_sum: f64,
+    pub length_sum: usize,
+    pub env_steps: usize,
+    pub simulation: Duration,
+    pub inference: Duration,
+}
+
+/// Training data (see [`collect`]) and what to report about it.
+#[derive(Debug)]
+pub struct Rollout {
+    pub data: Batch,
+    pub statistics: RolloutStatistics,
+}
+
+struct Running {
+    returns: Vec<f64>,
+    lengths: Vec<usize>,
+}
+
+/// Collects `plan.chunks` policy calls from fresh episodes in every environment.
+///
+/// The batch is time-major: observations, `action`, `action.log_prob`, `action.tokens` `[T, B, ...]`; `value` `[T+1, B, 1]`;
+/// `next.reward`, `next.terminated`, `next.truncated` `[T, B, C]`; `final.value` `[T, B, 1]`, the value of the last observation of
+/// an episode that ended in that chunk, else 0; `task` with T*B texts.
+///
+/// # Errors
+/// Whatever the components report, with their names.
+pub fn collect(env: &mut dyn Env, policy: &mut dyn Policy, rewards: &mut [WeightedReward], plan: &RolloutPlan) -> Result<Rollout> {
+    let spec = env.spec();
+    let envs = spec.num_envs;
+    let mut statistics = RolloutStatistics::default();
+    let mut running = Running { returns: vec![0.0; envs], lengths: vec![0; envs] };
+    let seeds = (0..envs as u64).map(|i| derive_seed(plan.seed, "env", i)).collect();
+    let mut observation = timed(&mut statistics.simulation, || env.reset(&ResetRequest::new(seeds).auto_reset().variant(&plan.variant)))?;
+    let all: Vec<usize> = (0..envs).collect();
+    for reward in rewards.iter_mut() {
+        reward.component.reset(&all)?;
+    }
+    policy.reset(&all, &vec![plan.seed; envs])?;
+
+    let mut rows: Vec<Batch> = Vec::with_capacity(plan.chunks);
+    let mut values: Vec<Tensor> = Vec::with_capacity(plan.chunks + 1);
+    for t in 0..plan.chunks {
+        let request =
+            ActRequest { mode: ActMode::Sample, temperature: plan.temperature, seed: derive_seed(plan.seed, "act", t as u64), training: true };
+        let mut decision = timed(&mut statistics.inference, || policy.act(&observation, &request))?;
+        let mut step = timed(&mut statistics.simulation, || env.step(decision.get(names::ACTION)?))?;
+        add_rewards(rewards, &mut step, decision.get(names::ACTION)?)?;
+        let ended = running.account(&step, &mut statistics)?;
+        for reward in rewards.iter_mut().filter(|_| !ended.is_empty()) {
+            reward.component.reset(&ended)?;
+        }
+        let final_value = final_values(policy, &step, &ended, envs, plan, t, &mut statistics)?;
+
+        values.push(decision.remove(names::VALUE).ok_or_else(|| Error::unsupported("on-policy training needs a policy with a value head"))?);
+        let mut row = observation;
+        for name in [names::ACTION, names::LOG_PROB, names::ACTION_TOKENS] {
+            if let Some(tensor) = decision.remove(name) {
+                row.insert(name, tensor);
+            }
+        }
+        let mut next = Batch::new();
+        let mut left = step;
+        for name in [names::REWARD, names::TERMINATED, names::TRUNCATED] {
+            row.insert(name, left.remove(name).ok_or_else(|| Error::input(format!("the environment's step returned no `{name}`")))?);
+        }
+        row.insert("final.value", final_value);
+        let features: Vec<String> = spec.observation.iter().map(|f| f.name.clone()).collect();
+        for name in features {
+            let tensor = left.remove(&name).ok_or_else(|| Error::input(format!("the environment's step returned no `{name}`")))?;
+            next.insert(name, tensor);
+        }
+        next.insert_text(names::TASK, left.texts(names::TASK)?.iter().map(ToString::to_string).collect());
+        rows.push(row);
+        observation = next;
+    }
+    let request = ActRequest { mode: ActMode::Greedy, temperature: plan.temperature, seed: 0, training: true };
+    let mut last = timed(&mut statistics.inference, || policy.act(&observation, &request))?;
+    values.push(last.remove(names::VALUE).ok_or_else(|| Error::unsupported("on-policy training needs a policy with a value head"))?);
+    statistics.env_steps = plan.chunks * envs * rows.first().map_or(0, |r| r.find(names::REWARD).map_or(0, |t| t.dim(1)));
+    Ok(Rollout { data: time_major(&rows, &values)?, statistics })
+}
+
+fn timed<T>(total: &mut Duration, call: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let out = call();
+    *total += start.elapsed();
+    out
+}
+
+fn add_rewards(rewards: &mut [WeightedReward], step: &mut Batch, action: &Tensor) -> Result<()> {
+    if rewards.is_empty() {
+        return Ok(());
+    }
+    step.insert(names::ACTION, action.try_clone()?);
+    for reward in rewards {
+        let scored = reward.component.score(step)?;
+        let extra = scored.slice::<f32>(names::REWARD)?;
+        if let Some(bad) = extra.iter().find(|r| !r.is_finite()) {
+            return Err(Error::numerical(format!("a reward component returned {bad}")));
+        }
+        let sum = step.get_mut(names::REWARD)?.as_mut_slice::<f32>()?;
+        if extra.len() != sum.len() {
+            return Err(Error::input(format!("a reward component returned {} scores for {} steps", extra.len(), sum.len())));
+        }
+        for (total, r) in sum.iter_mut().zip(extra) {
+            *total += reward.weight * r;
+        }
+    }
+    Ok(())
+}
+
+impl Running {
+    /// Adds a chunk to the running episodes; returns the environments whose episode ended.
+    fn account(&mut self, step: &Batch, statistics: &mut RolloutStatistics) -> Result<Vec<usize>> {
+        let reward = step.get(names::REWARD)?;
+        let chunk = reward.dim(1);
+        let (reward, terminated, truncated, success) =
+            (reward.as_slice::<f32>()?, step.slice::<bool>(names::TERMINATED)?, step.slice::<bool>(names::TRUNCATED)?, step.slice::<bool>(names::SUCCESS)?);
+        let mut ended = Vec::new();
+        for env in 0..self.returns.len() {
+            let steps = env * chunk..(env + 1) * chunk;
+            let end = steps.clone().position(|i| terminated[i] || truncated[i]);
+            self.returns[env] += steps.map(|i| f64::from(reward[i])).sum::<f64>();
+            self.lengths[env] += end.map_or(chunk, |at| at + 1);
+            if end.is_some() {
+                statistics.episodes += 1;
+                statistics.successes += usize::from(success[env]);
+                statistics.return_sum += std::mem::take(&mut self.returns[env]);
+                statistics.length_sum += std::mem::take(&mut self.lengths[env]);
+                ended.push(env);
+            }
+        }
+        Ok(ended)
+    }
+}
+
+/// Values of the last observations of the episodes that ended, for the truncation bootstrap.
+fn final_values(
+    policy: &mut dyn Policy,
+    step: &Batch,
+    ended: &[usize],
+    envs: usize,
+    plan: &RolloutPlan,
+    t: usize,
+    statistics: &mut RolloutStatistics,
+) -> Result<Tensor> {
+    let mut values = vec![0f32; envs];
+    if !ended.is_empty() {
+        let mut last = Batch::new();
+        for (name, tensor) in step.iter() {
+            if let Some(name) = name.strip_prefix(names::FINAL) {
+                last.insert(name, tensor.gather_rows(ended)?);
+            }
+        }
+        let task = format!("{}{}", names::FINAL, names::TASK);
+        let texts = step.texts(&task)?;
+        last.insert_text(names::TASK, ended.iter().map(|&i| texts[i].to_string()).collect());
+        let request =
+            ActRequest { mode: ActMode::Greedy, temperature: plan.temperature, seed: derive_seed(plan.seed, "final", t as u64), training: true };
+        let out = timed(&mut statistics.inference, || policy.act(&last, &request))?;
+        for (&env, value) in ended.iter().zip(out.slice::<f32>(names::VALUE)?) {
+            values[env] = *value;
+        }
+    }
+    Ok(Tensor::from_vec(values, &[envs, 1]))
+}
+
+/// Stacks T rows of `[B, ...]` into `[T, B, ...]`.
+fn time_major(rows: &[Batch], values: &[Tensor]) -> Result<Batch> {
+    let parts: Vec<&Batch> = rows.iter().collect();
+    let joined = Batch::concat_rows(&parts)?;
+    let mut out = Batch::new();
+    let mut stack = |name: &str, tensor: Tensor, steps: usize| -> Result<()> {
+        let mut shape = tensor.shape();
+        shape[0] /= steps;
+        shape.insert(0, steps);
+        out.insert(name, tensor.reshape(&shape)?);
+        Ok(())
+    };
+    let names: Vec<String> = joined.iter().map(|(n, _)| n.to_string()).collect();
+    let texts: Vec<String> = joined.texts(names::TASK)?.iter().map(ToString::to_string).collect();
+    let mut joined = joined;
+    for name in names {
+        let tensor = joined.remove(&name).ok_or_else(|| Error::internal("a feature vanished while stacking"))?;
+        stack(&name, tensor, rows.len())?;
+    }
+    let values_joined = Tensor::concat_rows(&values.iter().collect::<Vec<_>>())?;
+    stack(names::VALUE, values_joined, values.len())?;
+    out.insert_text(names::TASK, texts);
+    Ok(out)
+}
