@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Raised when what is unpacked changes, so that folders of the older kind are made anew.
 const LAYOUT: u64 = 1;
-const STAMP: &str = ".twinhost-complete.json";
+pub const STAMP: &str = ".twinhost-complete.json";
 const TEMPORARY_PREFIX: &str = "tmp-";
 
 pub struct Cache {
@@ -21,6 +21,24 @@ pub struct Cache {
 /// Held while the cache is changed; the kernel lets go of it when the process ends, however it ends.
 pub struct CacheLock {
     _file: File,
+}
+
+/// Work in progress; gone with its contents when dropped, unless it was moved into place.
+pub struct TemporaryFolder {
+    path: PathBuf,
+}
+
+impl TemporaryFolder {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        // Whatever cannot be removed now, the next set-up sweeps.
+        let _ = fs::remove_dir_all(&self.path);
+    }
 }
 
 impl Cache {
@@ -57,13 +75,10 @@ impl Cache {
     }
 
     /// A fresh temporary folder on the cache's own disk, so that moving out of it is a rename.
-    pub fn temporary(&self, purpose: &str) -> Result<PathBuf> {
-        let folder = self.root.join(format!("{TEMPORARY_PREFIX}{purpose}-{}", std::process::id()));
-        if folder.exists() {
-            fs::remove_dir_all(&folder).during(|| format!("clear {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).during(|| format!("create {}", folder.display()))?;
-        Ok(folder)
+    pub fn temporary(&self, purpose: &str) -> Result<TemporaryFolder> {
+        let path = self.root.join(format!("{TEMPORARY_PREFIX}{purpose}-{}", std::process::id()));
+        fs::create_dir_all(&path).during(|| format!("create {}", path.display()))?;
+        Ok(TemporaryFolder { path })
     }
 
     /// Waits for its turn to change the cache, and says so if it has to.
@@ -122,6 +137,11 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// True if set-up made this folder, in whichever cache.
+pub fn is_stamped(folder: &Path) -> bool {
+    folder.join(STAMP).is_file()
 }
 
 fn wheels_of(library: &Library) -> Value {

@@ -34,8 +34,8 @@ fn fetch_wheel(cache: &Cache, wheel: &Wheel) -> Result<PathBuf> {
     let mut found = String::new();
     for attempt in ["first", "second"] {
         let folder = cache.temporary("download")?;
-        run_pip(interpreter, wheel, &folder)?;
-        let archive = folder.join(wheel.file);
+        run_pip(interpreter, wheel, folder.path())?;
+        let archive = folder.path().join(wheel.file);
         if !archive.is_file() {
             return Err(Failure::new(format!(
                 "pip fetched no {} for {}; the package index offers other files than the pinned ones",
@@ -45,10 +45,8 @@ fn fetch_wheel(cache: &Cache, wheel: &Wheel) -> Result<PathBuf> {
         found = sha256_of(&archive)?;
         if found == wheel.sha256 {
             fs::rename(&archive, &place).during(|| format!("move {} into the cache", wheel.file))?;
-            fs::remove_dir_all(&folder).during(|| format!("remove {}", folder.display()))?;
             return Ok(place);
         }
-        fs::remove_dir_all(&folder).during(|| format!("remove {}", folder.display()))?;
         eprintln!("the {attempt} download of {} has the wrong SHA-256", wheel.file);
     }
     Err(Failure::new(format!(

@@ -1,6 +1,6 @@
 //! Where each library comes from: the user's own copy, a Python torch, or the pinned wheels.
 
-use super::cache::Cache;
+use super::cache::{self, Cache};
 use super::pins::{LIBTORCH, Library, MUJOCO};
 use super::python;
 use crate::failure::{Failure, Result};
@@ -86,11 +86,13 @@ fn variable(workspace: &Workspace, name: &str, library: &Library) -> Option<Path
     (value != workspace.deps().join(library.link)).then_some(value)
 }
 
-/// The folder with its links resolved, or `None` if it lies in our own cache and is ours to repair.
+/// The folder with its links resolved, or `None` if it lies in our own cache, or in one that was ours under another
+/// `XDG_CACHE_HOME`: then it is nobody's choice but set-up's own.
 fn from_outside(cache: &Cache, folder: &Path) -> Option<PathBuf> {
     let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
-    let cache = fs::canonicalize(cache.root()).unwrap_or_else(|_| cache.root().to_path_buf());
-    (!folder.starts_with(cache)).then_some(folder)
+    let root = fs::canonicalize(cache.root()).unwrap_or_else(|_| cache.root().to_path_buf());
+    let is_ours = folder.starts_with(root) || folder.parent().is_some_and(cache::is_stamped);
+    (!is_ours).then_some(folder)
 }
 
 fn earlier_choice(workspace: &Workspace, cache: &Cache, library: &Library) -> Option<PathBuf> {
@@ -160,16 +162,18 @@ mod tests {
     fn an_earlier_choice_outside_the_cache_stays_and_one_inside_is_ours() {
         let temporary = tempfile::tempdir().expect("a temporary folder");
         let root = fs::canonicalize(temporary.path()).expect("a path");
-        let (workspace, cache) = (Workspace::at(&root), Cache::at(&root.join("cache")));
-        let (own, outside) = (root.join("cache/libtorch-2.11.0/torch"), root.join("elsewhere/torch"));
-        for folder in [&own, &outside] {
+        let (workspace, user_cache) = (Workspace::at(&root), Cache::at(&root.join("cache")));
+        let (own, outside, moved) = (root.join("cache/libtorch-2.11.0/torch"), root.join("elsewhere/torch"), root.join("old-cache/torch"));
+        for folder in [&own, &outside, &moved] {
             fake_libtorch(folder, 11);
         }
+        fs::write(root.join("old-cache").join(cache::STAMP), "{}").expect("stamp");
         let check = |target: &Path, expect: Option<&Path>| {
             crate::setup::link::point(&workspace.deps(), LIBTORCH.link, target).expect("link");
-            assert_eq!(earlier_choice(&workspace, &cache, &LIBTORCH).as_deref(), expect);
+            assert_eq!(earlier_choice(&workspace, &user_cache, &LIBTORCH).as_deref(), expect);
         };
         check(&own, None);
         check(&outside, Some(&outside));
+        check(&moved, None);
     }
 }

@@ -11,10 +11,11 @@ use zip::ZipArchive;
 
 /// Unpacks the wheels, checks that the library is in them, and publishes the folder.
 pub fn unpack(cache: &Cache, library: &Library, wheels: &[PathBuf]) -> Result<()> {
-    let folder = cache.temporary("unpack")?;
+    let temporary = cache.temporary("unpack")?;
+    let folder = temporary.path();
     let mut shared_libraries = Vec::new();
     for (pin, path) in library.wheels.iter().zip(wheels) {
-        shared_libraries.extend(unpack_wheel(path, pin, &folder)?);
+        shared_libraries.extend(unpack_wheel(path, pin, folder)?);
     }
     for (link, target) in library.symlinks {
         std::os::unix::fs::symlink(target, folder.join(link)).during(|| format!("link {link}"))?;
@@ -26,7 +27,7 @@ pub fn unpack(cache: &Cache, library: &Library, wheels: &[PathBuf]) -> Result<()
             library.name, library.sentinel
         )));
     }
-    cache.publish(library, &folder, &shared_libraries)
+    cache.publish(library, folder, &shared_libraries)
 }
 
 /// Unpacks the members that the pin keeps; returns the shared libraries among them with their sizes.
