@@ -1,4 +1,5 @@
 //! The Twinhost host: loads plugins and composes them from recipes.
 
 pub mod loader;
+pub mod recipe;
 pub mod rollout;

@@ -1,0 +1,183 @@
+//! Recipes: RON text -> typed recipe, or every mistake at once, each with its line, field path and remedy.
+//!
+//! The way of a recipe: [`syntax`] reads texts into trees that know their positions; [`compose`] merges includes and the
+//! chosen arm; [`overrides`] applies `--set`; [`decode`] adds defaults and decodes into the types of [`model`], whose
+//! fields, ranges and defaults are declared once ([`shape`]); [`rules`] checks fields against each other. The merged tree
+//! stays at hand, so that whatever goes wrong later (a plugin refuses its configuration, an environment lacks a variant)
+//! is shown at the line that caused it. [`lock`] records what a recipe resolved to.
+
+pub mod compose;
+pub mod decode;
+pub mod diagnostics;
+pub mod lock;
+pub mod model;
+pub mod overrides;
+pub mod print;
+pub mod rules;
+pub mod schema;
+pub mod shape;
+pub mod syntax;
+
+
+use std::path::{Path, PathBuf};
+
+use abi_stable::std_types::ROption;
+use sha2::{Digest, Sha256};
+use twinhost_plugin_api as api;
+
+pub use diagnostics::{Finding, RecipeErrors, Sources};
+pub use model::*;
+use decode::Decoder;
+use diagnostics::Source;
+use print::Printed;
+use shape::Decode;
+use syntax::{Kind, Node};
+
+/// A recipe that is in order, and what it was made from.
+#[derive(Clone, Debug)]
+pub struct LoadedRecipe {
+    pub recipe: Recipe,
+    /// The file that was loaded.
+    pub path: PathBuf,
+    /// The arm laid over it.
+    pub arm: Option<String>,
+    /// Every arm that can be chosen.
+    pub arms: Vec<String>,
+    /// Canonical text with includes, arm, `--set` and defaults resolved; loading it gives the same recipe and hash.
+    pub text: String,
+    /// SHA-256 (hex) of `text`.
+    pub hash: String,
+    pub sources: Sources,
+    root: Node,
+}
+
+impl Recipe {
+    /// Loads a recipe with an arm and `--set` overrides (`path=value`), in this order of increasing precedence:
+    /// included files, the file, the arm, the overrides.
+    ///
+    /// # Errors
+    /// All mistakes of the recipe and of the arms it defines, chosen or not.
+    pub fn load(path: &Path, sets: &[String], arm: Option<&str>) -> Result<LoadedRecipe, RecipeErrors> {
+        let mut sources = Sources::default();
+        let mut findings = Vec::new();
+        let root = match compose::read(path, &mut sources, &mut findings) {
+            Ok(root) => root,
+            Err(e) => {
+                let text = path.display().to_string();
+                let at = diagnostics::Location { source: 0, start: 0, end: text.len() };
+                sources.add(Source { name: "command line".to_owned(), text, folder: PathBuf::new(), is_argument: true });
+                findings.push(Finding::new(at, "", format!("cannot read this recipe: {e}")).help("give the path of a .ron file"));
+                None
+            }
+        };
+        let Some(root) = root else { return Err(RecipeErrors::new(sources, findings)) };
+
+        let chosen = Resolution::new(&root, arm, sets, &mut sources, &mut findings);
+        for (name, _) in compose::own_arms(&root) {
+            if Some(name.as_str()) != arm {
+                // Only for its mistakes. `--set` mistakes are the same as above and told once.
+                Resolution::new(&root, Some(&name), &[], &mut sources, &mut findings);
+            }
+        }
+        match chosen {
+            Some(Resolution { recipe, root: resolved }) if findings.is_empty() => {
+                let text = Printed::of(&resolved).text + "\n";
+                let hash = hex::encode(Sha256::digest(&text));
+                let (arm, arms) = (arm.map(str::to_owned), compose::arm_names(&root));
+                Ok(LoadedRecipe { recipe, path: path.to_path_buf(), arm, arms, text, hash, sources, root: resolved })
+            }
+            _ => Err(RecipeErrors::new(sources, findings)),
+        }
+    }
+}
+
+/// One arm of a recipe with everything applied.
+struct Resolution {
+    recipe: Recipe,
+    root: Node,
+}
+
+impl Resolution {
+    fn new(root: &Node, arm: Option<&str>, sets: &[String], sources: &mut Sources, findings: &mut Vec<Finding>) -> Option<Self> {
+        let shape = Recipe::shape();
+        let mut root = root.clone();
+        if let Some(name) = arm {
+            let overlay = compose::arm(&root, name, sources, findings)?;
+            root = compose::merge(root, overlay);
+            // What is resolved has no arms any more: laying one over another would be a third thing.
+            if let Kind::Struct { fields, .. } = &mut root.kind {
+                fields.retain(|f| f.name != "arms");
+            }
+        }
+        for set in sets {
+            if let Err(finding) = overrides::apply(set, &mut root, &shape, sources) {
+                findings.push(finding);
+            }
+        }
+        decode::complete(&mut root, &shape, sources);
+        let mut decoder = Decoder::new(sources);
+        decoder.refuse_nan(&root);
+        let recipe = Recipe::decode(&root, &mut decoder);
+        let clean = decoder.findings.is_empty();
+        findings.append(&mut decoder.findings);
+        let recipe = recipe.filter(|_| clean)?;
+        findings.extend(rules::check(&recipe, &root));
+        Some(Self { recipe, root })
+    }
+}
+
+impl LoadedRecipe {
+    /// A mistake found after loading, shown at the field it is about, e.g. `stages.eval.variants[1]`.
+    pub fn finding(&self, path: &str, message: impl Into<String>, help: Option<String>) -> Finding {
+        let at = overrides::find(&self.root, path).map_or_else(|| self.root.opening(), Node::opening);
+        Finding { help, ..Finding::new(at, path, message) }
+    }
+
+    /// A component refused its configuration: the same error at the line of the recipe.
+    pub fn config_finding(&self, config: &Config, error: &api::Error) -> Finding {
+        let Some(node) = overrides::find(&self.root, &config.path) else {
+            return self.finding(&config.path, error.message.as_str(), None);
+        };
+        let field = match &error.field {
+            ROption::RSome(field) => field.as_str(),
+            ROption::RNone => "",
+        };
+        let named = overrides::find(node, field);
+        let positioned = (error.line > 0).then(|| Printed::of(node).origin(error.line as usize, error.column as usize)).flatten();
+        // The position is the sharper of the two (it can point at a name), unless it lies outside the field that is named.
+        let inside = |at: diagnostics::Location| named.is_none_or(|n| n.at.source != at.source || (n.at.start <= at.start && at.end <= n.at.end));
+        let at = positioned.filter(|at| inside(*at)).or(named.map(Node::opening)).unwrap_or_else(|| node.opening());
+        let path = if field.is_empty() { config.path.clone() } else { format!("{}.{field}", config.path) };
+        Finding { help: typo(&error.message), ..Finding::new(at, path, error.message.as_str()) }
+    }
+
+    /// Like [`Self::config_finding`], as a whole.
+    pub fn locate(&self, config: &Config, component: &str, error: &api::Error) -> RecipeErrors {
+        let mut finding = self.config_finding(config, error);
+        finding.message = format!("{component}: {}", finding.message);
+        self.errors(vec![finding])
+    }
+
+    /// Findings together with the texts to show them in.
+    pub fn errors(&self, findings: Vec<Finding>) -> RecipeErrors {
+        RecipeErrors::new(self.sources.clone(), findings)
+    }
+
+    /// SHA-256 (hex) of some parts of the resolved recipe, e.g. `["envs.sim", "stages.demos"]`: equal for equal parts, so
+    /// that what was made from them (demonstrations, a trained stage) can be found again.
+    pub fn fingerprint(&self, paths: &[&str]) -> String {
+        let mut hasher = Sha256::new();
+        for path in paths {
+            let text = overrides::find(&self.root, path).map_or_else(String::new, |n| Printed::of(n).text);
+            hasher.update(format!("{path}={text}\n"));
+        }
+        hex::encode(hasher.finalize())
+    }
+}
+
+/// "Unexpected `cuont`, expected one of `count`, ...": the name in the list that the first one is close to.
+fn typo(message: &str) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let wrong = quoted.next()?;
+    diagnostics::closest(wrong, quoted).map(|best| format!("did you mean `{best}`?"))
+}

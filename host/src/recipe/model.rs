@@ -1,0 +1,293 @@
+//! The recipe itself: every field with its unit, range, default and where the default comes from.
+//!
+//! Sources: RL-Co is arXiv 2602.12628 (stage I mixes by alpha, stage II adds `beta * SFT(real)`), RLinf is its public
+//! implementation, MimicGen is arXiv 2310.17596.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::decode::Decoder;
+use super::print::Printed;
+use super::shape::{Decode, Shape, above, at_least, between, choice, name, non_empty, record};
+use super::syntax::Node;
+
+record! {
+    /// A whole experiment: two twins, a policy, and the stages that train and judge it.
+    pub struct Recipe {
+        /// Name of the experiment; run folders and reports carry it.
+        name: String where name();
+        /// Seed of everything random. Recipe, lock and seed determine a run bit for bit on one machine.
+        seed: u64 = 0;
+        /// Recipes read before this one; what is written here wins over them, field by field.
+        include: Vec<PathBuf> = [];
+        /// Files or folders searched for plugins before the usual places, relative to this file.
+        plugins: Vec<PathBuf> = [];
+        /// Threads the whole run may keep busy; all cores when left out.
+        threads: Option<usize> = None where at_least(1.0);
+        /// Environments by name; the stages refer to these names. A digital twin is two environments with one interface.
+        envs: BTreeMap<String, Env> where non_empty();
+        /// The policy all stages work on.
+        policy: Policy;
+        /// What happens, in this order: demonstrations, supervised stage, reinforcement stage, evaluation.
+        stages: Stages;
+        /// Named variations of this recipe for comparison (`--arm`, `--arms`): parts of a recipe laid over this one.
+        /// `sft_real`, `sft_cotrain`, `rlco`, `rlco_no_anchor` and `no_sim_sft` are built in and may be redefined.
+        arms: BTreeMap<String, Overlay> = {};
+        /// When to save the state a run resumes from.
+        checkpoint: Checkpoint = ();
+    }
+}
+
+record! {
+    /// A vectorised environment, simulated or real.
+    pub struct Env {
+        /// Name of the plugin component.
+        component: String where non_empty();
+        /// How many instances run side by side.
+        num_envs: usize = 16 where between(1.0, 65536.0);
+        /// The component's own configuration.
+        config: Config = ();
+    }
+}
+
+record! {
+    /// The policy that is trained.
+    pub struct Policy {
+        /// Name of the plugin component.
+        component: String where non_empty();
+        /// The component's own configuration.
+        config: Config = ();
+        /// Folder with weights to start from; drawn at random when left out.
+        init: Option<PathBuf> = None;
+    }
+}
+
+record! {
+    /// A plugin component and its configuration.
+    pub struct Component {
+        /// Name of the plugin component.
+        component: String where non_empty();
+        /// The component's own configuration.
+        config: Config = ();
+    }
+}
+
+record! {
+    /// The stages. One that is `None` is left out of the run.
+    pub struct Stages {
+        /// Demonstrations to learn from.
+        demos: Demos = ();
+        /// Stage I of RL-Co: supervised fine-tuning on mixed demonstrations.
+        sft: Option<Sft> = None;
+        /// Stage II of RL-Co: reinforcement learning in simulation, anchored by real demonstrations.
+        rl: Option<Rl> = None;
+        /// Evaluation of the final policy.
+        eval: Option<Eval> = None;
+    }
+}
+
+record! {
+    /// Where demonstrations come from.
+    pub struct Demos {
+        /// Demonstrations in the real twin.
+        real: Option<RealDemos> = None;
+        /// Demonstrations generated in simulation from a few real ones.
+        sim: Option<SimDemos> = None;
+    }
+}
+
+record! {
+    /// Demonstrations an expert records.
+    pub struct RealDemos {
+        /// Environment they are recorded in.
+        env: String = "real" where non_empty();
+        /// The policy that demonstrates.
+        expert: Component;
+        /// Successful episodes to record. RL-Co uses 20 to 50 per task.
+        episodes: usize = 30 where between(1.0, 1e6);
+        /// Give up after this many attempts per wanted episode.
+        attempts_per_episode: usize = 20 where between(1.0, 1e6);
+    }
+}
+
+record! {
+    /// MimicGen: each attempt moves the object-centric segments of a source demonstration to where the objects are now.
+    pub struct SimDemos {
+        /// Environment they are generated in.
+        env: String = "sim" where non_empty();
+        /// Successful episodes to generate. RL-Co uses about 1000 per task.
+        episodes: usize = 300 where between(1.0, 1e7);
+        /// How many of the real demonstrations, replayed in simulation, serve as sources. MimicGen uses 10.
+        source_demos: usize = 10 where between(1.0, 1e6);
+        /// Poses interpolated from where the arm is to the start of a segment (MimicGen: 5).
+        interpolation_steps: usize = 5 where between(0.0, 1000.0);
+        /// Repeats of a segment's first pose after the interpolation (MimicGen: 0).
+        fixed_steps: usize = 0 where between(0.0, 1000.0);
+        /// Standard deviation of the noise added to pose actions, in action units of [-1, 1] (MimicGen: 0.05).
+        action_noise: f64 = 0.05 where between(0.0, 1.0);
+        /// Also add that noise while interpolating.
+        noise_during_interpolation: bool = false;
+        /// How the source demonstration is chosen.
+        selection: Selection = ();
+        /// Choose a source for every subtask instead of once per episode.
+        select_per_subtask: bool = false;
+        /// Control steps, least and most, by which the end of a segment is shifted at random (MimicGen: 5 to 10);
+        /// the last segment always ends with the demonstration.
+        offset_range: (usize, usize) = (5, 10);
+        /// Give up after this many attempts per wanted episode.
+        attempts_per_episode: usize = 20 where between(1.0, 1e6);
+    }
+}
+
+record! {
+    /// Choice of a source demonstration (MimicGen).
+    pub struct Selection {
+        /// What counts as similar.
+        strategy: Strategy = NearestNeighborObject;
+        /// Draw from this many nearest ones (MimicGen: 3).
+        k: usize = 3 where between(1.0, 1e6);
+    }
+}
+
+choice! {
+    /// What makes a source demonstration similar to the present scene.
+    pub enum Strategy {
+        /// All are equal.
+        Random,
+        /// The pose of the segment's reference object.
+        NearestNeighborObject,
+        /// The end-effector's distance to the transformed start of the segment.
+        NearestNeighborRobotDistance,
+    }
+}
+
+record! {
+    /// Stage I: `alpha * SFT(sim) + (1 - alpha) * SFT(real)`, by drawing each sample from sim with probability alpha.
+    pub struct Sft {
+        /// Share of simulated samples. RL-Co beats plain co-training for every value it tried.
+        alpha: f64 = 0.5 where between(0.0, 1.0);
+        /// Optimiser steps.
+        steps: usize = 1500 where between(1.0, 1e9);
+        /// Samples per optimiser step.
+        batch_size: usize = 64 where between(1.0, 1e6);
+        /// The supervised algorithm.
+        algorithm: Component;
+    }
+}
+
+record! {
+    /// Stage II: `RL(sim) + beta * SFT(real)`.
+    pub struct Rl {
+        /// Environment the policy interacts with.
+        env: String = "sim" where non_empty();
+        /// Rollouts, each followed by one update of the algorithm.
+        iterations: usize = 40 where between(1.0, 1e9);
+        /// Action chunks per environment and rollout (T of the `[T, B]` rollout).
+        chunks: usize = 12 where between(1.0, 1e6);
+        /// Softmax temperature of the policy while it explores (RLinf: 1.0 or 1.6).
+        temperature: f64 = 1.0 where above(0.0);
+        /// The reinforcement algorithm.
+        algorithm: Component;
+        /// The anchor that keeps the policy on the real robot's demonstrations.
+        anchor: Anchor = ();
+        /// Evaluate in the training environment after every so many iterations; 0 means never.
+        eval_every: usize = 0;
+        /// Episodes of each such evaluation.
+        eval_episodes: usize = 32 where between(1.0, 1e6);
+    }
+}
+
+record! {
+    /// The term `beta * SFT(real)` added to every loss that updates the policy.
+    pub struct Anchor {
+        /// Weight of the term; 0 turns it off and leaves the plain algorithm, bit for bit (RL-Co's released value: 0.2).
+        beta: f64 = 0.2 where at_least(0.0);
+        /// Real samples per micro-batch of the algorithm (RLinf: one batch per micro-batch).
+        batch_size: usize = 16 where between(1.0, 1e6);
+    }
+}
+
+record! {
+    /// Evaluation: every variant in every environment, with the same episode seeds for every arm.
+    pub struct Eval {
+        /// Environments to evaluate in.
+        envs: Vec<String> = ["sim", "real"] where non_empty();
+        /// Variants of the task, as the environments name them; the empty name is their training distribution.
+        variants: Vec<String> = ["train"] where non_empty();
+        /// Episodes per environment and variant.
+        episodes: usize = 100 where between(1.0, 1e6);
+        /// First seed of the episodes; independent of the recipe's seed, so that seeds and arms are compared on equal episodes.
+        seed: u64 = 1000000;
+        /// How actions are chosen.
+        mode: ActionChoice = Greedy;
+        /// Softmax temperature when actions are sampled (RLinf evaluates at 0.6).
+        temperature: f64 = 0.6 where above(0.0);
+        /// Episodes per environment filmed for the report.
+        films: usize = 4 where between(0.0, 1000.0);
+    }
+}
+
+choice! {
+    /// How a policy chooses among its actions.
+    pub enum ActionChoice {
+        /// The most likely action.
+        Greedy,
+        /// A draw from the distribution.
+        Sample,
+    }
+}
+
+record! {
+    /// When to save what a run resumes from. A run also saves at the end of each stage and when it is asked to stop.
+    pub struct Checkpoint {
+        /// Optimiser steps of stage I between checkpoints.
+        every_steps: usize = 200 where between(1.0, 1e9);
+        /// Iterations of stage II between checkpoints.
+        every_iterations: usize = 5 where between(1.0, 1e9);
+    }
+}
+
+/// A component's own configuration: RON text in canonical form that the host does not interpret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub ron: String,
+    /// Where it stands in the recipe, e.g. `stages.rl.algorithm.config`.
+    pub path: String,
+}
+
+impl Decode for Config {
+    fn shape() -> Shape {
+        Shape::Raw
+    }
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        Some(Self { ron: Printed::of(node).text, path: decoder.path() })
+    }
+}
+
+/// A part of a recipe that is laid over the rest when its arm is chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overlay {
+    pub ron: String,
+}
+
+impl Decode for Overlay {
+    fn shape() -> Shape {
+        Shape::Overlay
+    }
+    fn decode(node: &Node, _: &mut Decoder<'_>) -> Option<Self> {
+        Some(Self { ron: Printed::of(node).text })
+    }
+}
+
+impl Recipe {
+    /// Some stage learns from simulated demonstrations.
+    pub fn needs_sim_demos(&self) -> bool {
+        self.stages.sft.as_ref().is_some_and(|sft| sft.alpha > 0.0)
+    }
+
+    /// Some stage learns from real demonstrations, or simulated ones are generated from them.
+    pub fn needs_real_demos(&self) -> bool {
+        let stages = &self.stages;
+        self.needs_sim_demos() || stages.sft.as_ref().is_some_and(|sft| sft.alpha < 1.0) || stages.rl.as_ref().is_some_and(|rl| rl.anchor.beta > 0.0)
+    }
+}

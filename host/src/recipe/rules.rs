@@ -1,0 +1,109 @@
+//! Rules between fields: what one field says must exist or fit elsewhere in the recipe.
+
+use std::path::Path;
+
+use super::diagnostics::{Finding, suggest};
+use super::model::Recipe;
+use super::overrides::find;
+use super::syntax::Node;
+
+/// Everything that is wrong with a recipe whose single fields are all right.
+pub fn check(recipe: &Recipe, root: &Node) -> Vec<Finding> {
+    let mut rules = Rules { recipe, root, findings: Vec::new() };
+    rules.environments();
+    rules.demonstrations();
+    rules.evaluation();
+    rules.files();
+    rules.findings
+}
+
+struct Rules<'a> {
+    recipe: &'a Recipe,
+    root: &'a Node,
+    findings: Vec<Finding>,
+}
+
+impl Rules<'_> {
+    fn report(&mut self, path: &str, message: impl Into<String>, help: impl Into<String>) {
+        let at = find(self.root, path).map_or_else(|| self.root.opening(), Node::opening);
+        self.findings.push(Finding::new(at, path, message).help(help));
+    }
+
+    /// Stages refer to environments by name.
+    fn environments(&mut self) {
+        let stages = &self.recipe.stages;
+        let mut uses: Vec<(String, &String)> = Vec::new();
+        uses.extend(stages.demos.real.as_ref().map(|d| ("stages.demos.real.env".to_owned(), &d.env)));
+        uses.extend(stages.demos.sim.as_ref().map(|d| ("stages.demos.sim.env".to_owned(), &d.env)));
+        uses.extend(stages.rl.as_ref().map(|rl| ("stages.rl.env".to_owned(), &rl.env)));
+        let evaluated = stages.eval.iter().flat_map(|e| e.envs.iter().enumerate());
+        uses.extend(evaluated.map(|(i, env)| (format!("stages.eval.envs[{i}]"), env)));
+        for (path, env) in uses {
+            if !self.recipe.envs.contains_key(env) {
+                let help = suggest(env, "environments", self.recipe.envs.keys().map(String::as_str));
+                self.report(&path, format!("there is no environment `{env}` under `envs`"), help);
+            }
+        }
+    }
+
+    /// Stages need the demonstrations they learn from.
+    fn demonstrations(&mut self) {
+        let stages = &self.recipe.stages;
+        let (real, sim) = (stages.demos.real.as_ref(), stages.demos.sim.as_ref());
+        if let Some(sft) = &stages.sft {
+            if sft.alpha > 0.0 && sim.is_none() {
+                let message = format!("alpha {} draws simulated samples, but there is no `stages.demos.sim`", sft.alpha);
+                self.report("stages.sft.alpha", message, "add `stages.demos.sim`, or set alpha to 0");
+            }
+            if sft.alpha < 1.0 && real.is_none() {
+                let message = format!("alpha {} draws real samples, but there is no `stages.demos.real`", sft.alpha);
+                self.report("stages.sft.alpha", message, "add `stages.demos.real`, or set alpha to 1");
+            }
+        }
+        if let Some(rl) = stages.rl.as_ref().filter(|rl| rl.anchor.beta > 0.0 && real.is_none()) {
+            let message = format!("beta {} anchors to real demonstrations, but there is no `stages.demos.real`", rl.anchor.beta);
+            self.report("stages.rl.anchor.beta", message, "add `stages.demos.real`, or set beta to 0");
+        }
+        let Some(sim) = sim else { return };
+        match real {
+            None => self.report("stages.demos.sim", "simulated demonstrations are generated from real ones, but there is no `stages.demos.real`", "add `stages.demos.real`"),
+            Some(real) if sim.source_demos > real.episodes => {
+                let message = format!("{} source demonstrations are wanted, but only {} are recorded", sim.source_demos, real.episodes);
+                self.report("stages.demos.sim.source_demos", message, format!("write {} or less, or record more episodes", real.episodes));
+            }
+            Some(_) => {}
+        }
+        let (least, most) = sim.offset_range;
+        if least > most {
+            self.report("stages.demos.sim.offset_range", format!("the least offset {least} is above the most {most}"), format!("write ({most}, {least})"));
+        }
+    }
+
+    fn evaluation(&mut self) {
+        let Some(eval) = &self.recipe.stages.eval else { return };
+        for (field, names) in [("envs", &eval.envs), ("variants", &eval.variants)] {
+            for (i, name) in names.iter().enumerate() {
+                if names[..i].contains(name) {
+                    self.report(&format!("stages.eval.{field}[{i}]"), format!("`{name}` is listed twice"), "keep one of the two");
+                }
+            }
+        }
+    }
+
+    /// Files and folders the recipe names.
+    fn files(&mut self) {
+        for (i, path) in self.recipe.plugins.iter().enumerate() {
+            self.exists(&format!("plugins[{i}]"), path);
+        }
+        if let Some(init) = &self.recipe.policy.init {
+            self.exists("policy.init", init);
+        }
+    }
+
+    fn exists(&mut self, field: &str, path: &Path) {
+        // `metadata` and not `exists`, because "permission denied" is worth telling apart from "not there".
+        if let Err(e) = std::fs::metadata(path) {
+            self.report(field, format!("cannot use `{}`: {e}", path.display()), "the path is relative to the file it is written in");
+        }
+    }
+}
