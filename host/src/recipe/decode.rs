@@ -18,7 +18,7 @@ impl<'s> Decoder<'s> {
         Self { sources, path: Vec::new(), findings: Vec::new() }
     }
 
-    /// Path of the current value, e.g. `envs.sim.num_envs`.
+    /// Path of the current value, e.g. `envs.sim.component`.
     pub fn path(&self) -> String {
         self.path.concat().trim_start_matches('.').to_owned()
     }

@@ -43,9 +43,7 @@ record! {
     pub struct Env {
         /// Name of the plugin component.
         component: String where non_empty();
-        /// How many instances run side by side.
-        num_envs: usize = 16 where between(1.0, 65536.0);
-        /// The component's own configuration.
+        /// The component's own configuration, which also says how many instances run side by side (`num_envs`).
         config: Config = ();
     }
 }
