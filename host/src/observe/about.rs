@@ -74,11 +74,13 @@ impl Machine {
     pub fn detect() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let value_of = |text: &str, key: &str, separator: char| {
-            text.lines().find_map(|l| l.split_once(separator).filter(|(k, _)| k.trim() == key).map(|(_, v)| v.trim().trim_matches('"').to_owned()))
+            text.lines()
+                .find_map(|l| l.split_once(separator).filter(|(k, _)| k.trim() == key).map(|(_, v)| v.trim().trim_matches('"').to_owned()))
         };
         let memory_kib = value_of(&read("/proc/meminfo"), "MemTotal", ':').and_then(|v| v.trim_end_matches(" kB").parse::<u64>().ok());
         let gpu_files = fs::read_dir("/proc/driver/nvidia/gpus").into_iter().flatten().flatten();
-        let mut gpus: Vec<String> = gpu_files.filter_map(|e| value_of(&fs::read_to_string(e.path().join("information")).ok()?, "Model", ':')).collect();
+        let mut gpus: Vec<String> =
+            gpu_files.filter_map(|e| value_of(&fs::read_to_string(e.path().join("information")).ok()?, "Model", ':')).collect();
         gpus.sort();
         Self {
             system: value_of(&read("/etc/os-release"), "PRETTY_NAME", '=').unwrap_or_else(|| std::env::consts::OS.into()),

@@ -66,7 +66,9 @@ mod tests {
 
     #[test]
     fn durations_read_naturally() {
-        for (seconds, text) in [(0.0, "0 ms"), (0.85, "850 ms"), (12.34, "12.3 s"), (59.97, "1 min 00 s"), (245.0, "4 min 05 s"), (3725.0, "1 h 02 min")] {
+        for (seconds, text) in
+            [(0.0, "0 ms"), (0.85, "850 ms"), (12.34, "12.3 s"), (59.97, "1 min 00 s"), (245.0, "4 min 05 s"), (3725.0, "1 h 02 min")]
+        {
             assert_eq!(human_duration(seconds), text);
         }
     }

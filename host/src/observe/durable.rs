@@ -235,7 +235,9 @@ mod tests {
 
     #[test]
     fn a_full_device_is_reported_with_its_remedy() {
-        let error = write_and_sync(Path::new("/dev/full"), |w| w.write_all(b"weights")).map_err(Error::io("write", "model.safetensors")).unwrap_err();
+        let error = write_and_sync(Path::new("/dev/full"), |w| w.write_all(b"weights"))
+            .map_err(Error::io("write", "model.safetensors"))
+            .unwrap_err();
         assert!(error.is_storage_full(), "{error}");
         let text = error.to_string();
         assert!(text.starts_with("cannot write model.safetensors: ") && text.contains("free some space"), "{text}");

@@ -31,7 +31,8 @@ pub fn init_logging(verbosity: i8, progress: &Progress) -> Result<Logging> {
     let file = LogFile::default();
     let console = Console { progress: progress.clone(), ansi: io::stderr().is_terminal() };
     let subscriber = subscriber(console_filter(verbosity, std::env::var(FILTER_VARIABLE).ok())?, console, file.clone());
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| Error::Refused("logging was already started in this process".into()))?;
+    tracing::subscriber::set_global_default(subscriber)
+        .map_err(|_| Error::Refused("logging was already started in this process".into()))?;
     Ok(Logging { file })
 }
 
@@ -68,8 +69,10 @@ where
     W: for<'w> MakeWriter<'w> + IsAnsi + Send + Sync + 'static,
 {
     let ansi = console.is_ansi();
-    let console = tracing_subscriber::fmt::layer().without_time().with_target(false).with_ansi(ansi).with_writer(console).with_filter(filter);
-    let file = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(file).with_filter(EnvFilter::new("info,twinhost=debug,plugin=debug"));
+    let console =
+        tracing_subscriber::fmt::layer().without_time().with_target(false).with_ansi(ansi).with_writer(console).with_filter(filter);
+    let file =
+        tracing_subscriber::fmt::layer().with_ansi(false).with_writer(file).with_filter(EnvFilter::new("info,twinhost=debug,plugin=debug"));
     tracing_subscriber::registry().with(console).with(file)
 }
 

@@ -100,7 +100,10 @@ impl MetricSink {
             return Err(Error::format(
                 &path,
                 0,
-                format!("holds {} records, but the checkpoint to resume from was made after {global_step}; the file was changed by hand", records.len()),
+                format!(
+                    "holds {} records, but the checkpoint to resume from was made after {global_step}; the file was changed by hand",
+                    records.len()
+                ),
             ));
         }
         let mut text = Vec::new();
@@ -255,7 +258,8 @@ mod tests {
     #[test]
     fn numbers_survive_the_file_exactly_also_those_that_json_lacks() {
         let (_keep, run) = layout();
-        let values = [("a", 0.1 + 0.2), ("b", f64::NAN), ("c", f64::NEG_INFINITY), ("d", 5e-324), ("e", 1.7976931348623157e308), ("f", 3.0)];
+        let values =
+            [("a", 0.1 + 0.2), ("b", f64::NAN), ("c", f64::NEG_INFINITY), ("d", 5e-324), ("e", 1.7976931348623157e308), ("f", 3.0)];
         let mut sink = MetricSink::open(&run, 0).unwrap();
         sink.log("", "sft", 0, values.map(|(k, v)| (k.to_owned(), v))).unwrap();
         let read = read_records(&run.metrics()).unwrap();

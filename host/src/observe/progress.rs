@@ -53,7 +53,8 @@ impl Progress {
         }
         let now = Instant::now();
         let counts = Counts { total, done, first: done, line_at: done, message: String::new() };
-        let stage = Stage { output: self.0.clone(), bar, name: name.into(), started: now, state: Mutex::new((counts, now)), finished: false };
+        let stage =
+            Stage { output: self.0.clone(), bar, name: name.into(), started: now, state: Mutex::new((counts, now)), finished: false };
         if done > 0 {
             stage.print_line(&format!("resumes at {done}/{total}"));
         }
@@ -225,7 +226,9 @@ mod tests {
     #[test]
     fn lines_come_at_a_readable_pace() {
         let counts = |done, line_at| Counts { total: 100, done, first: 0, line_at, message: String::new() };
-        for (done, line_at, seconds, due) in [(5, 0, 1, false), (10, 0, 1, false), (10, 0, 2, true), (5, 0, 9, false), (5, 0, 10, true), (100, 0, 60, false)] {
+        for (done, line_at, seconds, due) in
+            [(5, 0, 1, false), (10, 0, 1, false), (10, 0, 2, true), (5, 0, 9, false), (5, 0, 10, true), (100, 0, 60, false)]
+        {
             assert_eq!(line_is_due(&counts(done, line_at), Duration::from_secs(seconds)), due, "{done} of 100 after {seconds} s");
         }
     }

@@ -246,8 +246,7 @@ fn recover_tree(folder: &Path) -> Result<()> {
 
 fn lock(layout: &RunLayout) -> Result<File> {
     let path = layout.running_lock();
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(Error::io("write", &path))?;
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(Error::io("write", &path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

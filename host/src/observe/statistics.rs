@@ -112,7 +112,9 @@ mod tests {
     #[test]
     fn wilson_agrees_with_newcombe_1998() {
         // R. G. Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17 (1998), Table I, method 3.
-        for (successes, trials, low, high) in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)] {
+        for (successes, trials, low, high) in
+            [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
+        {
             let p = Proportion::wilson(successes, trials);
             assert!((p.low - low).abs() < 5e-5 && (p.high - high).abs() < 5e-5, "{successes}/{trials}: {p:?}");
         }
@@ -139,7 +141,8 @@ mod tests {
     #[test]
     fn paired_differences_count_discordant_episodes() {
         // 6 solved by A only, 1 by B only, 3 by both: mean 5/10, variance 7/10 - 1/4 = 0.45, half width 1.96 √(0.45/10) = 0.4158.
-        let pairs: Vec<_> = [(true, false)].repeat(6).into_iter().chain([(false, true), (true, true), (true, true), (true, true)]).collect();
+        let pairs: Vec<_> =
+            [(true, false)].repeat(6).into_iter().chain([(false, true), (true, true), (true, true), (true, true)]).collect();
         let d = PairedDifference::of(&pairs).unwrap();
         assert_eq!((d.pairs, d.only_a, d.only_b, d.mean), (10, 6, 1, 0.5));
         assert!((d.low - 0.0842).abs() < 1e-4 && (d.high - 0.9158).abs() < 1e-4, "{d:?}");

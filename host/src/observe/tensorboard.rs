@@ -161,7 +161,7 @@ mod tests {
 
     fn masked(data: &[u8]) -> u32 {
         let crc = crc32c_by_definition(data);
-        (crc >> 15 | crc << 17).wrapping_add(0xa282_ead8)
+        crc.rotate_right(15).wrapping_add(0xa282_ead8)
     }
 
     /// Splits frames, checking both CRCs.
@@ -210,7 +210,14 @@ mod tests {
     #[test]
     fn rebuilding_forgets_what_was_cut_off() {
         let dir = tempfile::tempdir().unwrap();
-        let record = |step| Record { global_step: step, arm: String::new(), stage: "sft".into(), step, values: [("x".to_owned(), 0.5)].into(), time: [].into() };
+        let record = |step| Record {
+            global_step: step,
+            arm: String::new(),
+            stage: "sft".into(),
+            step,
+            values: [("x".to_owned(), 0.5)].into(),
+            time: [].into(),
+        };
         let mut tree = EventTree::rebuild(dir.path()).unwrap();
         (0..5).for_each(|s| tree.append(&record(s)).unwrap());
         let mut tree = EventTree::rebuild(dir.path()).unwrap();
