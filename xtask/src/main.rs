@@ -4,6 +4,7 @@ mod failure;
 mod plugins;
 mod setup;
 mod testing;
+mod tidy;
 mod workspace;
 
 use failure::{During, Failure, Result};
@@ -20,6 +21,7 @@ Chores of the Twinhost checkout. Usage: cargo xtask TASK
   run [RECIPE] [-- ARGS]       set up, build everything, then `host run RECIPE ARGS` (default recipes/rlco_openvla.ron)
   test [FILTER ...]            set up, build everything, run every test (or those the test runner's FILTER names)
   build-plugins [--pack DIR]   build every plugin; with --pack also copy each as a bundle into DIR
+  tidy                         check the rules of the house (also a test)
   help                         print this";
 
 const DEFAULT_RECIPE: &str = "recipes/rlco_openvla.ron";
@@ -74,6 +76,7 @@ fn dispatch(mut words: Vec<OsString>) -> Result<()> {
             }
             pack.map_or(Ok(()), |folder| plugins::pack(&workspace, &folder))
         }
+        "tidy" => tidy::tidy(&workspace),
         other => Err(Failure::new(format!("there is no task `{other}`; `cargo xtask help` lists them"))),
     }
 }

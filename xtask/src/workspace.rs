@@ -13,8 +13,18 @@ pub struct Package {
     pub name: String,
     /// Folder of its `Cargo.toml`.
     pub folder: PathBuf,
+    /// The same folder relative to the checkout.
+    pub relative: PathBuf,
+    pub dependencies: Vec<Dependency>,
     /// Name of its shared-library target, if it has one.
     pub cdylib: Option<String>,
+}
+
+/// What a package asks for, of any kind: normal, for its tests, for its build script.
+#[derive(Debug, Clone)]
+pub struct Dependency {
+    pub name: String,
+    pub features: Vec<String>,
 }
 
 /// The checkout this xtask was started in.
@@ -79,7 +89,7 @@ impl Workspace {
     pub fn packages(&self) -> Result<Vec<Package>> {
         let metadata = self.metadata()?;
         let packages = metadata["packages"].as_array().cloned().unwrap_or_default();
-        let mut packages: Vec<Package> = packages.iter().filter_map(Package::from_metadata).collect();
+        let mut packages: Vec<Package> = packages.iter().filter_map(|package| Package::from_metadata(package, &self.root)).collect();
         packages.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(packages)
     }
@@ -104,14 +114,23 @@ impl Workspace {
 }
 
 impl Package {
-    fn from_metadata(package: &serde_json::Value) -> Option<Self> {
+    fn from_metadata(package: &serde_json::Value, root: &Path) -> Option<Self> {
         let targets = package["targets"].as_array()?;
         let is_cdylib =
             |target: &&serde_json::Value| target["crate_types"].as_array().is_some_and(|types| types.iter().any(|kind| kind == "cdylib"));
         let cdylib = targets.iter().find(is_cdylib).and_then(|target| Some(target["name"].as_str()?.to_owned()));
+        let texts = |list: &serde_json::Value| -> Vec<String> {
+            list.as_array().into_iter().flatten().filter_map(|text| Some(text.as_str()?.to_owned())).collect()
+        };
+        let dependency = |dependency: &serde_json::Value| {
+            Some(Dependency { name: dependency["name"].as_str()?.to_owned(), features: texts(&dependency["features"]) })
+        };
+        let folder = Path::new(package["manifest_path"].as_str()?).parent()?.to_path_buf();
         Some(Self {
             name: package["name"].as_str()?.to_owned(),
-            folder: Path::new(package["manifest_path"].as_str()?).parent()?.to_path_buf(),
+            relative: folder.strip_prefix(root).unwrap_or(&folder).to_path_buf(),
+            folder,
+            dependencies: package["dependencies"].as_array()?.iter().filter_map(dependency).collect(),
             cdylib,
         })
     }
