@@ -1,5 +1,6 @@
 //! `cargo xtask`: the chores of this checkout, in Rust, so that they need nothing but cargo.
 
+mod bench;
 mod failure;
 mod plugins;
 mod setup;
@@ -21,6 +22,7 @@ Chores of the Twinhost checkout. Usage: cargo xtask TASK
   run [RECIPE] [-- ARGS]       set up, build everything, then `host run RECIPE ARGS` (default recipes/rlco_openvla.ron)
   test [FILTER ...]            set up, build everything, run every test (or those the test runner's FILTER names)
   build-plugins [--pack DIR]   build every plugin; with --pack also copy each as a bundle into DIR
+  bench [NAME]                 set up, run the benchmarks of all crates (or one) and print a table
   tidy                         check the rules of the house (also a test)
   help                         print this";
 
@@ -52,7 +54,7 @@ fn dispatch(mut words: Vec<OsString>) -> Result<()> {
     let (mut values, mut pack) = (Vec::new(), None);
     while let Some(word) = words.next().map_err(refuse)? {
         match word {
-            lexopt::Arg::Value(value) if matches!(task, "run" | "test") => values.push(value.to_string_lossy().into_owned()),
+            lexopt::Arg::Value(value) if matches!(task, "run" | "test" | "bench") => values.push(value.to_string_lossy().into_owned()),
             lexopt::Arg::Long("pack") if task == "build-plugins" => pack = Some(PathBuf::from(words.value().map_err(refuse)?)),
             other => return Err(refuse(other.unexpected())),
         }
@@ -75,6 +77,10 @@ fn dispatch(mut words: Vec<OsString>) -> Result<()> {
                 println!("built {}", library.display());
             }
             pack.map_or(Ok(()), |folder| plugins::pack(&workspace, &folder))
+        }
+        "bench" => {
+            setup::setup(&workspace, false)?;
+            bench::bench(&workspace, values.first().map(String::as_str))
         }
         "tidy" => tidy::tidy(&workspace),
         other => Err(Failure::new(format!("there is no task `{other}`; `cargo xtask help` lists them"))),
