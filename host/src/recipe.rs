@@ -18,6 +18,8 @@ pub mod schema;
 pub mod shape;
 pub mod syntax;
 
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
@@ -25,10 +27,11 @@ use abi_stable::std_types::ROption;
 use sha2::{Digest, Sha256};
 use twinhost_plugin_api as api;
 
-pub use diagnostics::{Finding, RecipeErrors, Sources};
-pub use model::*;
+use compose::Composed;
 use decode::Decoder;
 use diagnostics::Source;
+pub use diagnostics::{Finding, RecipeErrors, Sources};
+pub use model::*;
 use print::Printed;
 use shape::Decode;
 use syntax::{Kind, Node};
@@ -60,8 +63,8 @@ impl Recipe {
     pub fn load(path: &Path, sets: &[String], arm: Option<&str>) -> Result<LoadedRecipe, RecipeErrors> {
         let mut sources = Sources::default();
         let mut findings = Vec::new();
-        let root = match compose::read(path, &mut sources, &mut findings) {
-            Ok(root) => root,
+        let composed = match compose::read(path, &mut sources, &mut findings) {
+            Ok(composed) => composed,
             Err(e) => {
                 let text = path.display().to_string();
                 let at = diagnostics::Location { source: 0, start: 0, end: text.len() };
@@ -70,20 +73,20 @@ impl Recipe {
                 None
             }
         };
-        let Some(root) = root else { return Err(RecipeErrors::new(sources, findings)) };
+        let Some(composed) = composed else { return Err(RecipeErrors::new(sources, findings)) };
 
-        let chosen = Resolution::new(&root, arm, sets, &mut sources, &mut findings);
-        for (name, _) in compose::own_arms(&root) {
+        let chosen = Resolution::new(&composed, arm, sets, &mut sources, &mut findings);
+        for (name, _) in compose::own_arms(&composed.root) {
             if Some(name.as_str()) != arm {
                 // Only for its mistakes. `--set` mistakes are the same as above and told once.
-                Resolution::new(&root, Some(&name), &[], &mut sources, &mut findings);
+                Resolution::new(&composed, Some(&name), &[], &mut sources, &mut findings);
             }
         }
         match chosen {
             Some(Resolution { recipe, root: resolved }) if findings.is_empty() => {
                 let text = Printed::of(&resolved).text + "\n";
                 let hash = hex::encode(Sha256::digest(&text));
-                let (arm, arms) = (arm.map(str::to_owned), compose::arm_names(&root));
+                let (arm, arms) = (arm.map(str::to_owned), compose::arm_names(&composed.root));
                 Ok(LoadedRecipe { recipe, path: path.to_path_buf(), arm, arms, text, hash, sources, root: resolved })
             }
             _ => Err(RecipeErrors::new(sources, findings)),
@@ -98,9 +101,9 @@ struct Resolution {
 }
 
 impl Resolution {
-    fn new(root: &Node, arm: Option<&str>, sets: &[String], sources: &mut Sources, findings: &mut Vec<Finding>) -> Option<Self> {
+    fn new(composed: &Composed, arm: Option<&str>, sets: &[String], sources: &mut Sources, findings: &mut Vec<Finding>) -> Option<Self> {
         let shape = Recipe::shape();
-        let mut root = root.clone();
+        let mut root = composed.root.clone();
         if let Some(name) = arm {
             let overlay = compose::arm(&root, name, sources, findings)?;
             root = compose::merge(root, overlay);
@@ -115,9 +118,9 @@ impl Resolution {
             }
         }
         decode::complete(&mut root, &shape, sources);
-        let mut decoder = Decoder::new(sources);
-        decoder.refuse_nan(&root);
+        let mut decoder = Decoder::new(sources, composed.partial);
         let recipe = Recipe::decode(&root, &mut decoder);
+        decoder.refuse_nan(&root);
         let clean = decoder.findings.is_empty();
         findings.append(&mut decoder.findings);
         let recipe = recipe.filter(|_| clean)?;
@@ -142,13 +145,20 @@ impl LoadedRecipe {
             ROption::RSome(field) => field.as_str(),
             ROption::RNone => "",
         };
-        let named = overrides::find(node, field);
-        let positioned = (error.line > 0).then(|| Printed::of(node).origin(error.line as usize, error.column as usize)).flatten();
-        // The position is the sharper of the two (it can point at a name), unless it lies outside the field that is named.
-        let inside = |at: diagnostics::Location| named.is_none_or(|n| n.at.source != at.source || (n.at.start <= at.start && at.end <= n.at.end));
-        let at = positioned.filter(|at| inside(*at)).or(named.map(Node::opening)).unwrap_or_else(|| node.opening());
         let path = if field.is_empty() { config.path.clone() } else { format!("{}.{field}", config.path) };
-        Finding { help: typo(&error.message), ..Finding::new(at, path, error.message.as_str()) }
+        let named = overrides::find(node, field);
+        let positioned = || Printed::of(node).origin(error.line.checked_sub(1)? as usize, error.column.saturating_sub(1) as usize);
+        let mut message = error.message.to_string();
+        let quoted: Vec<&str> = error.message.split('`').skip(1).step_by(2).collect();
+        // "Unexpected field named `gama`, expected one of `gamma`, ...": the name is what is wrong, not its value.
+        let wrong_name =
+            quoted.first().filter(|name| field.rsplit('.').next() == Some(**name)).and_then(|_| overrides::find_name(node, field));
+        let at = wrong_name.or(named.map(Node::opening)).or_else(positioned).unwrap_or_else(|| node.opening());
+        if wrong_name.is_none() && message.starts_with("Expected ") && named.is_some_and(|n| n.scalar().is_some()) {
+            message.push_str(&format!(", found `{}`", self.sources.snippet(at)));
+        }
+        let typo = quoted.split_first().and_then(|(wrong, known)| diagnostics::closest(wrong, known.iter().copied()));
+        Finding { help: typo.map(|best| format!("did you mean `{best}`?")), ..Finding::new(at, path, message) }
     }
 
     /// Like [`Self::config_finding`], as a whole.
@@ -173,11 +183,4 @@ impl LoadedRecipe {
         }
         hex::encode(hasher.finalize())
     }
-}
-
-/// "Unexpected `cuont`, expected one of `count`, ...": the name in the list that the first one is close to.
-fn typo(message: &str) -> Option<String> {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let wrong = quoted.next()?;
-    diagnostics::closest(wrong, quoted).map(|best| format!("did you mean `{best}`?"))
 }

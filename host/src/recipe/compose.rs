@@ -23,10 +23,22 @@ pub const BUILT_IN_ARMS: [(&str, &str); 5] = [
 /// More texts than this can only come from includes that multiply.
 const MAX_TEXTS: usize = 200;
 
-/// Reads a file and everything it includes into one tree. Problems go into `findings`; what could be read is returned.
-pub fn read(path: &Path, sources: &mut Sources, findings: &mut Vec<Finding>) -> std::io::Result<Option<Node>> {
+/// A file and everything it includes, as one tree.
+#[derive(Clone)]
+pub struct Composed {
+    pub root: Node,
+    /// An include could not be read, so that what is absent may only be missing because of that.
+    pub partial: bool,
+}
+
+/// Reads a file and everything it includes. Problems go into `findings`; what could be read is returned.
+///
+/// # Errors
+/// If the file itself cannot be read.
+pub fn read(path: &Path, sources: &mut Sources, findings: &mut Vec<Finding>) -> std::io::Result<Option<Composed>> {
     let text = read_text(path)?;
-    Ok(include(path, text, &mut Vec::new(), sources, findings))
+    let mut files = Files { open: Vec::new(), partial: false, sources, findings };
+    Ok(files.read(path, text).map(|root| Composed { root, partial: files.partial }))
 }
 
 /// Files are read as UTF-8; anything else is shown as an error of the whole file.
@@ -35,60 +47,65 @@ fn read_text(path: &Path) -> std::io::Result<String> {
     String::from_utf8(bytes).map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "this is not a text file in UTF-8"))
 }
 
-fn include(path: &Path, text: String, open: &mut Vec<PathBuf>, sources: &mut Sources, findings: &mut Vec<Finding>) -> Option<Node> {
-    let folder = folder_of(path);
-    let source = sources.add(Source { name: path.display().to_string(), text, folder: folder.clone(), is_argument: false });
-    let mut node = match syntax::parse(&sources.get(source).text, 0, source, findings) {
-        Ok(node) => node,
-        Err(finding) => {
-            findings.push(finding);
-            return None;
-        }
-    };
-    let Kind::Struct { fields, .. } = &mut node.kind else {
-        findings.push(Finding::new(node.opening(), "", "a recipe is a bracket with named fields").help("write `(name: ..., envs: ..., ...)`"));
-        return None;
-    };
-    // Anything but a list of texts stays in the tree, for the decoder to complain about.
-    let names: Option<Vec<(String, Location)>> = fields.iter().find(|f| f.name == "include").and_then(|f| match &f.value.kind {
-        Kind::List(items) => items.iter().map(|i| i.string().map(|s| (s, i.at))).collect(),
-        _ => None,
-    });
-    let Some(names) = names else { return Some(node) };
-    fields.retain(|f| f.name != "include");
+struct Files<'a> {
+    /// The chain of files that include each other, for finding circles.
+    open: Vec<PathBuf>,
+    partial: bool,
+    sources: &'a mut Sources,
+    findings: &'a mut Vec<Finding>,
+}
 
-    let mut base: Option<Node> = None;
-    open.push(identity(path));
-    for (name, at) in names {
-        let file = folder.join(&name);
-        let refuse = |message: String, help: &str| Finding::new(at, "include", message).help(help);
-        if open.contains(&identity(&file)) {
-            findings.push(refuse(format!("`{name}` includes itself, directly or through others"), "remove this include"));
-            continue;
-        }
-        if sources.len() >= MAX_TEXTS {
-            findings.push(refuse(format!("more than {MAX_TEXTS} files are included"), "include each file once"));
-            break;
-        }
-        match read_text(&file) {
-            Ok(text) => {
-                if let Some(included) = include(&file, text, open, sources, findings) {
-                    base = Some(match base {
-                        Some(base) => merge(base, included),
-                        None => included,
-                    });
+impl Files<'_> {
+    fn read(&mut self, path: &Path, text: String) -> Option<Node> {
+        let folder = folder_of(path);
+        let source = self.sources.add(Source { name: path.display().to_string(), text, folder: folder.clone(), is_argument: false });
+        let mut node = match syntax::parse(&self.sources.get(source).text, 0, source, self.findings) {
+            Ok(node) => node,
+            Err(finding) => {
+                self.findings.push(finding);
+                return None;
+            }
+        };
+        let Kind::Struct { fields, .. } = &mut node.kind else {
+            self.findings.push(
+                Finding::new(node.opening(), "", "a recipe is a bracket with named fields").help("write `(name: ..., envs: ..., ...)`"),
+            );
+            return None;
+        };
+        // Anything but a list of texts stays in the tree, for the decoder to complain about.
+        let names: Option<Vec<(String, Location)>> = fields.iter().find(|f| f.name == "include").and_then(|f| match &f.value.kind {
+            Kind::List(items) => items.iter().map(|i| i.string().map(|s| (s, i.at))).collect(),
+            _ => None,
+        });
+        let Some(names) = names else { return Some(node) };
+        fields.retain(|f| f.name != "include");
+
+        self.open.push(identity(path));
+        let included: Vec<Option<Node>> = names.into_iter().map(|(name, at)| self.include(&folder.join(&name), &name, at)).collect();
+        self.open.pop();
+        self.partial |= included.contains(&None);
+        let at = node.at;
+        let merged = included.into_iter().flatten().chain([node]).reduce(merge)?;
+        Some(Node { at, ..merged })
+    }
+
+    fn include(&mut self, file: &Path, name: &str, at: Location) -> Option<Node> {
+        let refusal = if self.open.contains(&identity(file)) {
+            Finding::new(at, "include", format!("`{name}` includes itself, directly or through others")).help("remove this include")
+        } else if self.sources.len() >= MAX_TEXTS {
+            Finding::new(at, "include", format!("more than {MAX_TEXTS} files are included")).help("include each file once")
+        } else {
+            match read_text(file) {
+                Ok(text) => return self.read(file, text),
+                Err(e) => {
+                    let remedy = "the path is relative to the file that includes it";
+                    Finding::new(at, "include", format!("cannot read `{}`: {e}", file.display())).help(remedy)
                 }
             }
-            Err(e) => findings.push(refuse(format!("cannot read `{}`: {e}", file.display()), "the path is relative to the file that includes it")),
-        }
+        };
+        self.findings.push(refusal);
+        None
     }
-    open.pop();
-    let at = node.at;
-    let merged = match base {
-        Some(base) => merge(base, node),
-        None => node,
-    };
-    Some(Node { at, ..merged })
 }
 
 fn identity(path: &Path) -> PathBuf {
@@ -101,7 +118,9 @@ fn identity(path: &Path) -> PathBuf {
 pub fn merge(base: Node, over: Node) -> Node {
     let at = base.at;
     match (base.without_some().kind.clone(), over.without_some().kind.clone()) {
-        (Kind::Struct { name: base_name, fields: mut merged }, Kind::Struct { name, fields }) if name.is_none() || base_name.is_none() || name == base_name => {
+        (Kind::Struct { name: base_name, fields: mut merged }, Kind::Struct { name, fields })
+            if name.is_none() || base_name.is_none() || name == base_name =>
+        {
             let component = |fields: &[Field]| fields.iter().find(|f| f.name == "component").and_then(|f| f.value.string());
             if component(&fields).is_some_and(|new| component(&merged).is_some_and(|old| old != new)) {
                 merged.retain(|f| f.name != "config");
@@ -154,7 +173,11 @@ pub fn arm(root: &Node, name: &str, sources: &mut Sources, findings: &mut Vec<Fi
             let source = add("--arm", name, true);
             let names = arm_names(root);
             let at = Location { source, start: 0, end: name.len() };
-            findings.push(Finding::new(at, "", format!("there is no arm `{name}`")).help(suggest(name, "arms", names.iter().map(String::as_str))));
+            findings.push(Finding::new(at, "", format!("there is no arm `{name}`")).help(suggest(
+                name,
+                "arms",
+                names.iter().map(String::as_str),
+            )));
             None
         }
     }

@@ -11,11 +11,13 @@ pub struct Decoder<'s> {
     sources: &'s Sources,
     path: Vec<String>,
     pub findings: Vec<Finding>,
+    /// Part of the recipe could not be read, so that absent fields mean nothing.
+    partial: bool,
 }
 
 impl<'s> Decoder<'s> {
-    pub fn new(sources: &'s Sources) -> Self {
-        Self { sources, path: Vec::new(), findings: Vec::new() }
+    pub fn new(sources: &'s Sources, partial: bool) -> Self {
+        Self { sources, path: Vec::new(), findings: Vec::new(), partial }
     }
 
     /// Path of the current value, e.g. `envs.sim.component`.
@@ -93,6 +95,9 @@ impl<'s> Decoder<'s> {
     /// Decodes one field of a record whose defaults are already filled in.
     pub fn field<T: Decode>(&mut self, record: &Node, name: &'static str, check: Option<Check>) -> Option<T> {
         let Some(node) = record.field(name) else {
+            if self.partial {
+                return None;
+            }
             self.inside(format!(".{name}"), |d| {
                 let help = format!("add `{name}: ...`; it has no default");
                 d.report(record.opening(), "this field is missing".to_owned(), Some(help));
@@ -106,25 +111,29 @@ impl<'s> Decoder<'s> {
                 Some(check) => {
                     let found = node.without_some().scalar().map_or_else(String::new, |t| format!(", got `{}`", shorten(t)));
                     let at = if node.scalar().is_some() { node.at } else { node.opening() };
-                    let help = format!("`{name}` {}", check.requirement());
-                    d.report(at, format!("{}{found}", check.requirement()), Some(help));
+                    let (must, help) = check.requirement();
+                    d.report(at, format!("{must}{found}"), Some(help));
                     None
                 }
             }
         })
     }
 
-    /// Refuses NaN anywhere, plugins' own configurations included: no setting of any component means "not a number".
+    /// Refuses NaN wherever decoding has not, plugins' own configurations included: no setting of any component means
+    /// "not a number".
     pub fn refuse_nan(&mut self, node: &Node) {
         if let Some(token) = node.scalar() {
-            if matches!(token.trim_start_matches(['+', '-']), "NaN" | "NaNf32" | "NaNf64") {
+            let nan = matches!(token.trim_start_matches(['+', '-']), "NaN" | "NaNf32" | "NaNf64");
+            if nan && !self.findings.iter().any(|f| f.at == node.at) {
                 self.report(node.at, "NaN is not a setting".to_owned(), Some("write a finite number".to_owned()));
             }
             return;
         }
         let segments: Vec<String> = match &node.kind {
             Kind::Struct { fields, .. } => fields.iter().map(|f| format!(".{}", f.name)).collect(),
-            Kind::Map(entries) => entries.iter().map(|(k, _)| format!(".{}", k.string().unwrap_or_else(|| self.sources.snippet(k.at).to_owned()))).collect(),
+            Kind::Map(entries) => {
+                entries.iter().map(|(k, _)| format!(".{}", k.string().unwrap_or_else(|| self.sources.snippet(k.at).to_owned()))).collect()
+            }
             _ => (0..node.children().len()).map(|i| format!("[{i}]")).collect(),
         };
         for (segment, child) in segments.into_iter().zip(node.children()) {
@@ -155,7 +164,9 @@ pub fn complete(node: &mut Node, shape: &Shape, sources: &Sources) {
             let mut given = std::mem::take(fields);
             for field in &record.fields {
                 let found = given.iter().position(|f| f.name == field.name).map(|i| given.remove(i));
-                let absent = || field.default.map(|text| Field { name: field.name.to_owned(), name_at: opening, value: default_value(text, opening) });
+                let absent = || {
+                    field.default.map(|text| Field { name: field.name.to_owned(), name_at: opening, value: default_value(text, opening) })
+                };
                 if let Some(mut each) = found.or_else(absent) {
                     complete(&mut each.value, &field.shape, sources);
                     fields.push(each);

@@ -27,6 +27,7 @@ pub struct LockedPlugin {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
     pub host_version: String,
+    /// File name of the recipe.
     pub recipe: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
@@ -38,7 +39,7 @@ pub struct Lock {
     pub plugins: Vec<LockedPlugin>,
 }
 
-/// The file: one lock per recipe of the folder, by the recipe's file name.
+/// The file: one lock per recipe and arm of the folder, by [`Lock::key`].
 #[derive(Debug, Serialize, Deserialize)]
 struct LockFile {
     format: u32,
@@ -51,7 +52,7 @@ impl Lock {
         plugins.dedup();
         Self {
             host_version: env!("CARGO_PKG_VERSION").to_owned(),
-            recipe: loaded.recipe.name.clone(),
+            recipe: loaded.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             arm: loaded.arm.clone(),
             seed: loaded.recipe.seed,
             resolved_sha256: loaded.hash.clone(),
@@ -60,21 +61,26 @@ impl Lock {
         }
     }
 
-    /// The lock of one recipe in a lock file; `None` if there is no such file or no lock of that recipe in it.
+    /// Under which name the lock is filed: the recipe's file name, and the arm.
+    pub fn key(&self) -> String {
+        self.arm.as_ref().map_or_else(|| self.recipe.clone(), |arm| format!("{} {arm}", self.recipe))
+    }
+
+    /// The lock filed under `key`; `None` if there is no such file or no such lock in it.
     ///
     /// # Errors
     /// If the file exists and cannot be read or understood.
-    pub fn read(path: &Path, recipe_file: &str) -> Result<Option<Self>, String> {
-        Ok(read_file(path)?.recipes.remove(recipe_file))
+    pub fn read(path: &Path, key: &str) -> Result<Option<Self>, String> {
+        Ok(read_file(path)?.recipes.remove(key))
     }
 
-    /// Adds or replaces the lock of one recipe. The file is replaced as a whole: it is never half-written.
+    /// Adds or replaces this lock in a lock file. The file is replaced as a whole: it is never half-written.
     ///
     /// # Errors
     /// If the folder cannot be written, or an existing file is not a lock file.
-    pub fn write(&self, path: &Path, recipe_file: &str) -> Result<(), String> {
+    pub fn write(&self, path: &Path) -> Result<(), String> {
         let mut file = read_file(path)?;
-        file.recipes.insert(recipe_file.to_owned(), self.clone());
+        file.recipes.insert(self.key(), self.clone());
         let text = serde_json::to_string_pretty(&file).map_err(|e| e.to_string())? + "\n";
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         replace(folder, path, &text).map_err(|e| format!("cannot write {}: {e}", path.display()))
@@ -94,7 +100,9 @@ impl Lock {
         compare("resolved recipe", short(&self.resolved_sha256), short(&now.resolved_sha256));
         let texts = |lock: &Self| lock.sources.iter().map(|s| (s.name.clone(), short(&s.sha256).to_owned())).collect();
         found.extend(changes("text", &texts(self), &texts(now)));
-        let plugins = |lock: &Self| lock.plugins.iter().map(|p| (p.name.clone(), format!("{} {} ({})", p.version, short(&p.sha256), p.abi))).collect();
+        let plugins = |lock: &Self| {
+            lock.plugins.iter().map(|p| (p.name.clone(), format!("{} {} ({})", p.version, short(&p.sha256), p.abi))).collect()
+        };
         found.extend(changes("plugin", &plugins(self), &plugins(now)));
         found
     }

@@ -286,6 +286,8 @@ impl Recipe {
     /// Some stage learns from real demonstrations, or simulated ones are generated from them.
     pub fn needs_real_demos(&self) -> bool {
         let stages = &self.stages;
-        self.needs_sim_demos() || stages.sft.as_ref().is_some_and(|sft| sft.alpha < 1.0) || stages.rl.as_ref().is_some_and(|rl| rl.anchor.beta > 0.0)
+        self.needs_sim_demos()
+            || stages.sft.as_ref().is_some_and(|sft| sft.alpha < 1.0)
+            || stages.rl.as_ref().is_some_and(|rl| rl.anchor.beta > 0.0)
     }
 }

@@ -27,11 +27,11 @@ pub fn segments(path: &str, source: usize) -> Option<Vec<Segment>> {
     let mut position = 0;
     while position < path.len() {
         let rest = &path[position..];
-        let (skip, length, tail) = if rest.starts_with('"') {
-            (1, rest[1..].find('"')?, 1)
-        } else if rest.starts_with('[') {
-            let length = rest[1..].find(']')?;
-            rest[1..=length].parse::<usize>().ok()?;
+        let (skip, length, tail) = if let Some(quoted) = rest.strip_prefix('"') {
+            (1, quoted.find('"')?, 1)
+        } else if let Some(bracket) = rest.strip_prefix('[') {
+            let length = bracket.find(']')?;
+            bracket[..length].parse::<usize>().ok()?;
             (1, length, 1)
         } else {
             (0, rest.find(['.', '[', '"']).unwrap_or(rest.len()), 0)
@@ -55,7 +55,8 @@ pub fn segments(path: &str, source: usize) -> Option<Vec<Segment>> {
 pub fn apply(argument: &str, root: &mut Node, shape: &Shape, sources: &mut Sources) -> Result<(), Finding> {
     let source = sources.add(Source { name: "--set".to_owned(), text: argument.to_owned(), folder: PathBuf::new(), is_argument: true });
     let whole = Location { source, start: 0, end: argument.len() };
-    let usage = |message: &str| Finding::new(whole, "", message).help("write `--set path=value`, for example `--set stages.rl.anchor.beta=0`");
+    let usage =
+        |message: &str| Finding::new(whole, "", message).help("write `--set path=value`, for example `--set stages.rl.anchor.beta=0`");
     let (path, value) = argument.split_once('=').ok_or_else(|| usage("there is no `=`"))?;
     let steps = segments(path.trim_end(), source).ok_or_else(|| usage("the part before `=` is not a path"))?;
     let value = Value { text: value, at: Location { start: path.len() + 1, ..whole }, argument };
@@ -79,7 +80,9 @@ impl Value<'_> {
                 None if text_wanted && !node.is_none() && !node.scalar().is_some_and(is_string) => Ok(as_text()),
                 None => Ok(node),
             },
-            Err(_) if text_wanted || !self.text.trim_start().starts_with(['(', '[', '{', '"']) && !self.text.trim().is_empty() => Ok(as_text()),
+            Err(_) if text_wanted || !self.text.trim_start().starts_with(['(', '[', '{', '"']) && !self.text.trim().is_empty() => {
+                Ok(as_text())
+            }
             Err(finding) => Err(finding),
         }
     }
@@ -122,7 +125,8 @@ impl Setter<'_> {
 
     fn single_value(&self, step: &Segment) -> Finding {
         let parent = self.path[..step.at.start].trim_end_matches(['.', '[', '"']);
-        Finding::new(step.at, "", format!("`{parent}` is a single value, so there is no `{}` in it", step.name)).help(format!("write `--set {parent}=...`"))
+        Finding::new(step.at, "", format!("`{parent}` is a single value, so there is no `{}` in it", step.name))
+            .help(format!("write `--set {parent}=...`"))
     }
 
     fn unknown<'n>(&self, step: &Segment, what: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> Finding {
@@ -137,7 +141,8 @@ impl Setter<'_> {
         let last = depth + 1 == steps.len();
         let Kind::Struct { fields, .. } = &mut node.kind else {
             let parent = self.path[..step.at.start].trim_end_matches('.');
-            let message = if node.is_none() { format!("`{parent}` is not part of this recipe") } else { format!("`{parent}` has no fields") };
+            let message =
+                if node.is_none() { format!("`{parent}` is not part of this recipe") } else { format!("`{parent}` has no fields") };
             return Err(Finding::new(step.at, "", message).help(format!("give all of it: `--set '{parent}=(...)'`")));
         };
         if let Some(found) = fields.iter_mut().find(|f| f.name == step.name) {
@@ -200,7 +205,11 @@ impl Setter<'_> {
             Some(item) => self.descend(item, inner, steps, depth + 1),
             None => {
                 let message = format!("there is no entry `{}`", step.name);
-                let help = if count == 0 { "the list is empty; set all of it".to_owned() } else { format!("entries are numbered 0 to {}", count - 1) };
+                let help = if count == 0 {
+                    "the list is empty; set all of it".to_owned()
+                } else {
+                    format!("entries are numbered 0 to {}", count - 1)
+                };
                 Err(Finding::new(step.at, "", message).help(help))
             }
         }
@@ -220,4 +229,15 @@ pub fn find<'n>(root: &'n Node, path: &str) -> Option<&'n Node> {
         node = next?.without_some();
     }
     Some(node)
+}
+
+/// Where the name of the field at a path is written.
+pub fn find_name(root: &Node, path: &str) -> Option<Location> {
+    let last = segments(path, 0)?.pop()?;
+    let parent = path[..last.at.start].trim_end_matches('.');
+    let node = if parent.is_empty() { root.without_some() } else { find(root, parent)? };
+    match &node.kind {
+        Kind::Struct { fields, .. } => fields.iter().find(|f| f.name == last.name).map(|f| f.name_at),
+        _ => None,
+    }
 }

@@ -22,11 +22,11 @@ impl Printed {
         printed
     }
 
-    /// Origin of the smallest piece around a position in the printed text (1-based line and column in characters).
+    /// Origin of the smallest piece around a position in the printed text (line and column in characters, from 0).
     pub fn origin(&self, line: usize, column: usize) -> Option<Location> {
-        let (index, text) = self.text.split('\n').enumerate().nth(line.checked_sub(1)?)?;
-        let line_start: usize = self.text.split('\n').take(index).map(|l| l.len() + 1).sum();
-        let in_line = text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(i, _)| i);
+        let text = self.text.split('\n').nth(line)?;
+        let line_start: usize = self.text.split('\n').take(line).map(|l| l.len() + 1).sum();
+        let in_line = text.char_indices().nth(column).map_or(text.len(), |(i, _)| i);
         let offset = line_start + in_line;
         let around = self.marks.iter().filter(|(range, _)| range.start <= offset && offset < range.end.max(range.start + 1));
         around.min_by_key(|(range, _)| range.len()).map(|(_, at)| *at)
@@ -64,7 +64,14 @@ impl Printed {
         self.mark(start, node.at);
     }
 
-    fn brackets<T>(&mut self, node: &Node, (open, close): (char, char), items: &[T], indent: usize, mut item: impl FnMut(&mut Self, &T, usize)) {
+    fn brackets<T>(
+        &mut self,
+        node: &Node,
+        (open, close): (char, char),
+        items: &[T],
+        indent: usize,
+        mut item: impl FnMut(&mut Self, &T, usize),
+    ) {
         let multi_line = indent * 4 + width(node) > LINE;
         let new_line = |p: &mut Self, indent: usize| {
             p.text.push('\n');

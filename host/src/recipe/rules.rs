@@ -66,7 +66,11 @@ impl Rules<'_> {
         }
         let Some(sim) = sim else { return };
         match real {
-            None => self.report("stages.demos.sim", "simulated demonstrations are generated from real ones, but there is no `stages.demos.real`", "add `stages.demos.real`"),
+            None => self.report(
+                "stages.demos.sim",
+                "simulated demonstrations are generated from real ones, but there is no `stages.demos.real`",
+                "add `stages.demos.real`",
+            ),
             Some(real) if sim.source_demos > real.episodes => {
                 let message = format!("{} source demonstrations are wanted, but only {} are recorded", sim.source_demos, real.episodes);
                 self.report("stages.demos.sim.source_demos", message, format!("write {} or less, or record more episodes", real.episodes));
@@ -75,7 +79,11 @@ impl Rules<'_> {
         }
         let (least, most) = sim.offset_range;
         if least > most {
-            self.report("stages.demos.sim.offset_range", format!("the least offset {least} is above the most {most}"), format!("write ({most}, {least})"));
+            self.report(
+                "stages.demos.sim.offset_range",
+                format!("the least offset {least} is above the most {most}"),
+                format!("write ({most}, {least})"),
+            );
         }
     }
 

@@ -93,15 +93,20 @@ impl Check {
         }
     }
 
-    pub fn requirement(&self) -> String {
+    /// What the value must be, and what to write instead.
+    pub fn requirement(&self) -> (String, String) {
         match *self {
-            Check::Range { min, open, max } => match (open, max.is_finite()) {
-                (_, true) => format!("must be between {min} and {max}"),
-                (true, false) => format!("must be a finite number above {min}"),
-                (false, false) => format!("must be a finite number, {min} or more"),
-            },
-            Check::NonEmpty => "must not be empty".to_owned(),
-            Check::Name => "must be a name of letters, digits, `_`, `-` and `.`".to_owned(),
+            Check::Range { min, open, max } => {
+                let range = match (open, max.is_finite()) {
+                    (_, true) => format!("between {min} and {max}"),
+                    (true, false) => format!("above {min}"),
+                    (false, false) => format!("{min} or more"),
+                };
+                let comma = if range.ends_with("more") { "," } else { "" };
+                (format!("must be {range}"), format!("write a number{comma} {range}"))
+            }
+            Check::NonEmpty => ("must not be empty".to_owned(), "list at least one".to_owned()),
+            Check::Name => ("must be a name of letters, digits, `_`, `-` and `.`".to_owned(), "write another name".to_owned()),
         }
     }
 }

@@ -20,9 +20,15 @@ pub enum Kind {
     /// Number, string, character, or a bare word such as `true`, `None`, `PickPlace`; the token as written.
     Scalar(String),
     /// `(a: 1)`, `Name(a: 1)` or `()`.
-    Struct { name: Option<String>, fields: Vec<Field> },
+    Struct {
+        name: Option<String>,
+        fields: Vec<Field>,
+    },
     /// `(1, 2)` or `Name(1, 2)`.
-    Tuple { name: Option<String>, items: Vec<Node> },
+    Tuple {
+        name: Option<String>,
+        items: Vec<Node>,
+    },
     List(Vec<Node>),
     Map(Vec<(Node, Node)>),
 }
@@ -207,7 +213,9 @@ impl<'a> Reader<'a> {
             let attribute = self.take_while(|c| c != ']');
             self.accept(']');
             if attribute.replace(char::is_whitespace, "") != "#![enable(implicit_some)" {
-                return Err(self.error(start, "this attribute is not supported in recipes").help("remove it; `Some(...)` may be left out anyway"));
+                return Err(self
+                    .error(start, "this attribute is not supported in recipes")
+                    .help("remove it; `Some(...)` may be left out anyway"));
             }
             self.trivia()?;
         }
@@ -295,7 +303,9 @@ impl<'a> Reader<'a> {
                     self.position += 1;
                     self.position += self.peek().map_or(0, char::len_utf8);
                 }
-                Some('\n') if delimiter == '\'' => return Err(self.error(start, "this character is never closed").help("use double quotes for text")),
+                Some('\n') if delimiter == '\'' => {
+                    return Err(self.error(start, "this character is never closed").help("use double quotes for text"));
+                }
                 Some(c) => self.position += c.len_utf8(),
                 None => {
                     self.position = self.text[start..].find('\n').map_or(self.text.len(), |i| start + i);
@@ -376,7 +386,8 @@ impl<'a> Reader<'a> {
             if seen.insert(name.clone()) {
                 kept.push(item);
             } else {
-                self.findings.push(Finding::new(at, "", format!("`{name}` is given twice in the same brackets")).help("keep one of the two"));
+                self.findings
+                    .push(Finding::new(at, "", format!("`{name}` is given twice in the same brackets")).help("keep one of the two"));
             }
         }
         kept
