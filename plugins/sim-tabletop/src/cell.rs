@@ -1,0 +1,113 @@
+//! What all instances of one environment share: configuration, objects, and one compiled model per object.
+
+use mujoco_rs::prelude::{MjLogMessage, MjModel, MjtLogLevel, set_log_handler};
+use std::sync::{Arc, OnceLock};
+use twinhost_plugin_api::{HostServices, LogLevel, Result};
+
+use crate::config::{RewardMode, TabletopConfig, TaskKind};
+use crate::gap::Gap;
+use crate::measure::SceneIds;
+use crate::objects::{Object, Split, catalogue};
+use crate::scene;
+use crate::task::start::Variant;
+
+pub const COMPONENT: &str = "tabletop";
+
+static LOG: OnceLock<HostServices> = OnceLock::new();
+
+fn forward_log(message: &MjLogMessage) {
+    let level = match message.level() {
+        MjtLogLevel::mjLOG_ERROR => LogLevel::Error,
+        MjtLogLevel::mjLOG_WARNING => LogLevel::Warn,
+        // Compile times and other chatter.
+        _ => return,
+    };
+    if let Some(services) = LOG.get() {
+        services.log(level, COMPONENT, format!("MuJoCo: {}", message.subject()));
+    }
+}
+
+/// Sends MuJoCo's messages to the host instead of a file in the working directory.
+fn connect_log(services: HostServices) {
+    if LOG.set(services).is_ok() {
+        // SAFETY: this runs once, in the first constructor of the only library that uses MuJoCo, before any model exists.
+        unsafe { set_log_handler(forward_log) };
+    }
+}
+
+pub struct Cell {
+    pub config: TabletopConfig,
+    pub gap: Gap,
+    pub ids: SceneIds,
+    pub objects: Vec<Object>,
+    models: Vec<OnceLock<Arc<MjModel>>>,
+    seen: Vec<usize>,
+    unseen: Vec<usize>,
+    pub services: HostServices,
+}
+
+impl Cell {
+    /// # Errors
+    /// If the gap parameters are out of range.
+    pub fn new(config: TabletopConfig, services: HostServices) -> Result<Self> {
+        connect_log(services);
+        let gap = config.gap()?;
+        let objects = catalogue();
+        // Cubes are pushed; drawers borrow their front's colour from the cubes.
+        let fits = |o: &Object| config.task == TaskKind::PickPlace || o.noun == "cube";
+        let chosen = |o: &Object| config.objects.is_empty() || config.objects.contains(&o.name);
+        let pick = |wanted: &dyn Fn(&Object) -> bool| (0..objects.len()).filter(|&i| wanted(&objects[i])).collect::<Vec<_>>();
+        let mut seen = pick(&|o| o.split == Split::Train && fits(o) && chosen(o));
+        if seen.is_empty() {
+            seen = pick(&|o| o.split == Split::Train && fits(o));
+        }
+        let unseen = pick(&|o| o.split == Split::OutOfDistribution && fits(o));
+        let first = Arc::new(scene::compile(config.task, &gap, &objects[seen[0]])?);
+        let ids = SceneIds::of(&first, config.task)?;
+        let models: Vec<OnceLock<Arc<MjModel>>> = objects.iter().map(|_| OnceLock::new()).collect();
+        models[seen[0]].get_or_init(|| first);
+        Ok(Self { config, gap, ids, objects, models, seen, unseen, services })
+    }
+
+    pub fn task(&self) -> TaskKind {
+        self.config.task
+    }
+    pub fn reward_mode(&self) -> RewardMode {
+        self.config.reward
+    }
+
+    /// Indices of the objects that a variant draws from.
+    pub fn choices(&self, variant: Variant) -> &[usize] {
+        match variant {
+            Variant::OodObject => &self.unseen,
+            Variant::Train | Variant::OodStart => &self.seen,
+        }
+    }
+
+    /// The scene with one object, compiled on first use.
+    ///
+    /// # Errors
+    /// As [`scene::compile`].
+    pub fn model(&self, object: usize) -> Result<Arc<MjModel>> {
+        if let Some(model) = self.models[object].get() {
+            return Ok(model.clone());
+        }
+        let model = Arc::new(scene::compile(self.config.task, &self.gap, &self.objects[object])?);
+        Ok(self.models[object].get_or_init(|| model).clone())
+    }
+
+    pub fn any_model(&self) -> Result<Arc<MjModel>> {
+        self.model(self.seen[0])
+    }
+
+    /// Delay of a command in physics steps.
+    pub fn delay(&self) -> u32 {
+        (self.gap.action_delay * self.config.substeps() as f64).round() as u32
+    }
+
+    /// Identifies the configuration in saved states (FNV-1a over its text).
+    pub fn fingerprint(&self) -> u64 {
+        let text = format!("{:?} {:?}", self.config, self.gap);
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+    }
+}

@@ -1,0 +1,72 @@
+//! Off-screen rendering. An OpenGL context belongs to the thread that made it, so every worker has its own [`Renderer`].
+
+use mujoco_rs::prelude::{MjModel, MjvCamera};
+use mujoco_rs::renderer::MjRenderer;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::RngCore;
+use twinhost_plugin_api::{Error, Result};
+
+use crate::gap::Gap;
+use crate::measure::Data;
+
+const REMEDY: &str = "install Mesa's software device with `apt install libegl1 libegl-mesa0 libgl1-mesa-dri`, or train without images (`cameras: []`)";
+
+/// One OpenGL context per image size, made on first use.
+#[derive(Default)]
+pub struct Renderer {
+    sizes: Vec<((usize, usize), MjRenderer)>,
+}
+
+impl Renderer {
+    /// Opens the context for one image size.
+    ///
+    /// # Errors
+    /// If there is no EGL device; the message names the Debian packages that bring one.
+    pub fn open(&mut self, model: &MjModel, width: usize, height: usize) -> Result<&mut MjRenderer> {
+        if let Some(at) = self.sizes.iter().position(|(size, _)| *size == (width, height)) {
+            return Ok(&mut self.sizes[at].1);
+        }
+        let renderer =
+            MjRenderer::new(model, width, height, 0).map_err(|e| Error::unsupported(format!("cannot render off-screen ({e}): {REMEDY}")))?;
+        self.sizes.push(((width, height), renderer));
+        Ok(&mut self.sizes.last_mut().expect("pushed above").1)
+    }
+
+    /// Draws the scene as one camera sees it, u8 `[height, width, 3]`. Positions in `data` must be current.
+    ///
+    /// # Errors
+    /// As [`Renderer::open`], or if OpenGL fails.
+    pub fn draw(&mut self, data: &mut Data, camera: usize, width: usize, height: usize) -> Result<Vec<u8>> {
+        let failed = |e: mujoco_rs::renderer::RendererError| Error::internal(format!("rendering failed: {e}"));
+        let model = data.model_clone();
+        let renderer = self.open(&model, width, height)?;
+        renderer.set_camera(MjvCamera::new_fixed(camera));
+        renderer.sync_data(data).map_err(failed)?;
+        renderer.render().map_err(failed)?;
+        Ok(renderer.rgb_flat().expect("colour rendering is on by default").to_vec())
+    }
+}
+
+/// What the camera's electronics do to the image: gain per channel and noise of every pixel value.
+///
+/// The noise is the sum of four uniform bytes, which is close to normal and cheap enough for every frame.
+pub fn develop(pixels: &mut [u8], gap: &Gap, rng: &mut ChaCha8Rng) {
+    if gap.white_balance != [1.0; 3] {
+        let tables = gap.white_balance.map(|gain| -> Vec<u8> { (0..=255u8).map(|v| (f64::from(v) * gain).round().min(255.0) as u8).collect() });
+        for pixel in pixels.chunks_exact_mut(3) {
+            for (value, table) in pixel.iter_mut().zip(&tables) {
+                *value = table[usize::from(*value)];
+            }
+        }
+    }
+    if gap.pixel_noise > 0.0 {
+        // Variance of the sum of four uniform bytes: 4 (256^2 - 1) / 12.
+        let scale = (gap.pixel_noise * 255.0 / (4.0 * 65535.0f64 / 12.0).sqrt()) as f32;
+        let mut bytes = vec![0u8; 4 * pixels.len()];
+        rng.fill_bytes(&mut bytes);
+        for (value, draw) in pixels.iter_mut().zip(bytes.chunks_exact(4)) {
+            let sum: i32 = draw.iter().map(|b| i32::from(*b)).sum();
+            *value = (f32::from(*value) + scale * (sum - 510) as f32).round().clamp(0.0, 255.0) as u8;
+        }
+    }
+}
