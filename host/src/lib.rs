@@ -1,5 +1,6 @@
 //! The Twinhost host: loads plugins and composes them from recipes.
 
+pub mod data;
 pub mod loader;
 pub mod observe;
 pub mod recipe;

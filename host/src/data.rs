@@ -1,0 +1,28 @@
+//! Demonstrations: stored as LeRobot datasets, recorded from experts, multiplied by MimicGen, and drawn from for training.
+//!
+//! [`DatasetWriter`] and [`Dataset`] are the format on disk; [`EpisodeBuffer`] holds all frames in memory for training and [`MixedSampler`] says
+//! which of them make up a batch; [`statistics()`] are the numbers that normalise them.
+
+mod buffer;
+mod columns;
+mod dataset;
+mod draws;
+mod episode;
+mod episode_stats;
+mod error;
+mod images;
+mod sampler;
+mod schema;
+mod statistics;
+mod tables;
+mod writer;
+
+pub use buffer::{ACTION_IS_PAD, Cameras, EpisodeBuffer, gather};
+pub use dataset::{Dataset, Frames};
+pub use episode::Episode;
+pub use error::{DataError, Result};
+pub use sampler::{MixedSampler, Origin};
+pub use schema::{FeatureEntry, Info, Storage};
+pub use statistics::statistics;
+pub use tables::EpisodeEntry;
+pub use writer::DatasetWriter;

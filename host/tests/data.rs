@@ -1,0 +1,10 @@
+//! Demonstrations end to end: the stored format against public fixtures, crash safety, and the training view.
+
+#[path = "data/crash.rs"]
+mod crash;
+#[path = "data/fixtures.rs"]
+mod fixtures;
+#[path = "data/sampling.rs"]
+mod sampling;
+#[path = "data/samples.rs"]
+mod samples;
