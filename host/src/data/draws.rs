@@ -7,10 +7,6 @@ use rand_chacha::ChaCha8Rng;
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose {
     Sampling,
-    EnvSeed,
-    Plan,
-    Noise,
-    Expert,
 }
 
 /// The generator for position `k` of step `step` (64 numbers per position): ChaCha8 with seed and purpose as key, the step as stream and

@@ -16,6 +16,9 @@ pub enum DataError {
     /// A request does not fit the data; the message says what would.
     #[error("{0}")]
     Refused(String),
+    /// Writing durably failed.
+    #[error(transparent)]
+    Storage(#[from] crate::observe::Error),
     /// An environment or policy failed.
     #[error(transparent)]
     Component(#[from] twinhost_plugin_api::Error),

@@ -5,9 +5,8 @@
 //! `info.json`: until it counts the new episodes they do not exist. [`DatasetWriter::open`] clears away what an interrupted append left.
 
 use arrow::array::{ArrayRef, RecordBatch};
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use twinhost_plugin_api::Tensor;
 
@@ -18,6 +17,7 @@ use super::error::{DataError, Result};
 use super::schema::{FILES_PER_CHUNK, Info, Storage, fill_template};
 use super::tables::{self, NewEpisode};
 use super::{columns, images};
+use crate::observe::durable;
 
 #[derive(Debug)]
 pub struct DatasetWriter {
@@ -67,9 +67,13 @@ impl DatasetWriter {
         Ok(writer)
     }
 
-    /// Removes files that an interrupted append wrote before it was counted.
+    /// Removes files that an interrupted append wrote before it was counted, or did not finish.
     fn remove_uncommitted(&self) -> Result<()> {
         let known: Vec<PathBuf> = (0..self.next_file).flat_map(|n| [data_file(&self.root, &self.info, n), episodes_file(&self.root, n)]).collect();
+        let folders: BTreeSet<&Path> = known.iter().filter_map(|p| p.parent()).collect();
+        for folder in folders.into_iter().chain([self.root.join("meta").as_path()]) {
+            durable::recover_children(folder)?;
+        }
         for folder in ["data", "meta/episodes"] {
             for file in tables::parquet_files(&self.root.join(folder))? {
                 if !known.contains(&file) {
@@ -213,17 +217,15 @@ fn huggingface(info: &Info) -> String {
     serde_json::json!({"info": {"features": features}}).to_string()
 }
 
-/// Replaces a file atomically and durably: written beside it, synced, renamed, and the rename synced.
+/// Writes a file of the dataset durably, with the folders on the way to it.
 fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().ok_or_else(|| DataError::refused(format!("{} is not the path of a file", path.display())))?;
-    fs::create_dir_all(folder).map_err(DataError::io("create", folder))?;
-    let staging = path.with_extension("tmp");
-    let write = || {
-        let mut file = File::create(&staging)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&staging, path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(DataError::io("write", path))
+    if !folder.exists() {
+        fs::create_dir_all(folder).map_err(DataError::io("create", folder))?;
+        // The new folders' own entries: `data/chunk-NNN` and `meta/episodes/chunk-NNN` lie at most three levels below the parent of the dataset.
+        for ancestor in folder.ancestors().skip(1).take(3).filter(|a| !a.as_os_str().is_empty()) {
+            durable::sync_folder(ancestor)?;
+        }
+    }
+    Ok(durable::write_file(path, bytes)?)
 }

@@ -73,7 +73,9 @@ fn a_crash_between_any_two_files_leaves_the_old_or_the_new_dataset() {
             fs::copy(undisturbed.join(name), root.join(name)).unwrap();
         }
         if let Some(next) = order.get(written) {
-            fs::write(root.join(next).with_extension("tmp"), &after[&undisturbed.join(next)][..40]).unwrap();
+            let (whole, half) = (root.join(next), &after[&undisturbed.join(next)][..40]);
+            let staging = format!(".{}.tmp-12345", whole.file_name().unwrap().to_str().unwrap());
+            fs::write(whole.with_file_name(staging), half).unwrap();
         }
 
         let seen = Dataset::open(&root).unwrap();
@@ -86,6 +88,7 @@ fn a_crash_between_any_two_files_leaves_the_old_or_the_new_dataset() {
             writer.append(&[episode(1, 3, "pick the cube"), episode(2, 2, "pick the cube")]).unwrap();
         }
         let continued = files(&root);
+        assert_eq!(continued.len(), after.len(), "leftovers after a crash past {written} files");
         for (path, bytes) in &after {
             let name = path.strip_prefix(&undisturbed).unwrap();
             assert!(continued.get(&root.join(name)) == Some(bytes), "{} differs after a crash past {written} files", name.display());
