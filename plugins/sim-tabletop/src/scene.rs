@@ -38,7 +38,7 @@ fn triple(v: [f64; 3]) -> String {
 /// Where the base camera stands and looks in each task: close to the work area, seeing object and goal at once.
 fn viewpoint(task: TaskKind) -> (Vector3<f64>, Vector3<f64>, f64) {
     match task {
-        TaskKind::PickPlace => (Vector3::new(0.42, -0.06, 0.56), Vector3::new(-0.12, -0.055, 0.03), 34.0),
+        TaskKind::PickPlace => (Vector3::new(0.42, -0.05, 0.56), Vector3::new(-0.14, -0.045, 0.05), 33.0),
         TaskKind::PushCube => (Vector3::new(0.52, -0.02, 0.66), Vector3::new(-0.03, 0.0, 0.02), 36.0),
         TaskKind::OpenDrawer | TaskKind::CloseDrawer => (Vector3::new(-0.10, -0.66, 0.52), Vector3::new(0.02, -0.02, 0.07), 36.0),
     }

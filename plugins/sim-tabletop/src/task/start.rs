@@ -5,7 +5,7 @@ use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::TaskKind;
-use crate::kinematics::{JOINTS, JointVector, REST, forward, inverse};
+use crate::kinematics::{JOINTS, JointVector, REST, forward, inverse, pointing_down};
 use crate::objects::Object;
 use crate::random::normal;
 use crate::scene::{DRAWER_TRAVEL, TRAY_HALF};
@@ -83,11 +83,21 @@ fn flat(x: f64, y: f64, z: f64, yaw: f64) -> Isometry3<f64> {
     Isometry3::from_parts(Translation3::new(x, y, z), UnitQuaternion::from_axis_angle(&Vector3::z_axis(), yaw))
 }
 
+/// Where the hand waits: above the work area, so that the camera sees all of it.
+fn waiting(task: TaskKind) -> JointVector {
+    let position = match task {
+        TaskKind::PickPlace => Translation3::new(-0.13, -0.05, 0.25),
+        TaskKind::PushCube => Translation3::new(-0.25, 0.0, 0.20),
+        TaskKind::OpenDrawer | TaskKind::CloseDrawer => Translation3::new(-0.16, 0.0, 0.25),
+    };
+    inverse(&JointVector::from(REST), &Isometry3::from_parts(position, pointing_down()))
+}
+
 /// Draws a start state. Deterministic in the generator's state.
 pub fn draw(task: TaskKind, variant: Variant, spread: f64, object: &Object, rng: &mut ChaCha8Rng) -> Start {
     let unseen = variant == Variant::OodStart;
     let (first, second) = regions(task);
-    let mut joints = JointVector::from(REST);
+    let mut joints = waiting(task);
     for i in 0..JOINTS {
         joints[i] += JOINT_NOISE * normal(rng);
     }
