@@ -13,7 +13,7 @@ use crate::kinematics::{JOINTS, JointVector, forward};
 use crate::measure::{Data, FINGERS, Measured, THING, measure};
 use crate::observe::{self, Observation, Truth};
 use crate::random::{Purpose, mix, rng};
-use crate::render::{Renderer, develop};
+use crate::render::{Format, Renderer, develop};
 use crate::scene::FINGER_OPEN;
 use crate::snapshot::{Reader, Writer};
 use crate::task::start::{self, VARIANTS, Variant};
@@ -206,7 +206,7 @@ impl Instance {
             self.data.camlight();
         }
         for (i, (_, camera)) in config.cameras.iter().filter_map(|name| cell.ids.cameras.iter().find(|(n, _)| n == name)).enumerate() {
-            let mut pixels = renderer.draw(&mut self.data, *camera, config.width, config.height)?;
+            let mut pixels = renderer.draw(&mut self.data, *camera, config.format())?;
             let counter = 2 * (self.step * crate::config::CAMERAS.len() as u64 + i as u64) + 1;
             develop(&mut pixels, &cell.gap, &mut rng(self.seed, Purpose::Sensors, counter));
             images.push(pixels);
@@ -233,13 +233,13 @@ impl Instance {
         }
     }
 
-    /// An image for people: no sensor noise, any size.
+    /// An image for people: smooth, without sensor noise, any size.
     ///
     /// # Errors
     /// If rendering fails.
     pub fn picture(&mut self, renderer: &mut Renderer, camera: usize, width: usize, height: usize) -> Result<Vec<u8>> {
         self.data.camlight();
-        renderer.draw(&mut self.data, camera, width, height)
+        renderer.draw(&mut self.data, camera, Format { width, height, antialias: true })
     }
 
     pub fn save(&self) -> Vec<u8> {

@@ -75,8 +75,7 @@ pub fn mjcf(task: TaskKind, gap: &Gap, object: &Object) -> String {
 <size memory="2M"/>
 <statistic extent="1.2" center="0 0 0.1" meansize="0.05"/>
 <visual>
-<global offwidth="{MAX_RENDER}" offheight="{MAX_RENDER}"/>
-<quality shadowsize="0" offsamples="4" numslices="12" numstacks="8" numquads="2"/>
+<quality shadowsize="0" numslices="12" numstacks="8" numquads="2"/>
 <headlight ambient="{ambient}" diffuse="0.15 0.15 0.15" specular="0 0 0"/>
 <map znear="0.02" zfar="10"/>
 </visual>

@@ -46,7 +46,7 @@ pub struct Workers {
 fn serve(cell: &Cell, instances: &mut [Instance], renderer: &mut Renderer, job: Job) -> Result<Answer> {
     match job {
         Job::Prepare => {
-            renderer.open(&*cell.any_model()?, cell.config.width, cell.config.height)?;
+            renderer.open(&*cell.any_model()?, cell.config.format())?;
             Ok(Answer::Ready)
         }
         Job::Reset(seeds, mode) => {

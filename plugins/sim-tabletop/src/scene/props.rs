@@ -18,8 +18,8 @@ pub const GOAL_RADIUS: f64 = 0.1;
 /// How far the drawer opens, metres.
 pub const DRAWER_TRAVEL: f64 = 0.15;
 /// Centre of the handle in the drawer's frame, metres.
-pub const HANDLE_IN_DRAWER: [f64; 3] = [-0.135, 0.0, 0.09];
-const HANDLE_HALF: [f64; 3] = [0.022, 0.007, 0.032];
+pub const HANDLE_IN_DRAWER: [f64; 3] = [-0.155, 0.0, 0.09];
+const HANDLE_HALF: [f64; 3] = [0.042, 0.007, 0.030];
 
 /// Each object model has the same slots; an object fills one slot per part.
 const SLOTS: [Shape; 5] = [Shape::Box, Shape::Box, Shape::Cylinder, Shape::Cylinder, Shape::Sphere];
