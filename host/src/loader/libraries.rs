@@ -35,7 +35,7 @@ fn known(requirement: &Requirement) -> Known {
             under: "lib",
             cached: format!("libtorch-{version}/torch/lib"),
             linked: ".deps/libtorch/lib",
-            files: ["libc10.so", "libtorch_cpu.so", "libtorch.so"].map(String::from).to_vec(),
+            files: ["libc10.so", "libtorch_cpu.so"].map(String::from).to_vec(),
         },
         Requirement::Mujoco(version) => Known {
             name: "MuJoCo",
@@ -117,6 +117,15 @@ fn version_of(requirement: &Requirement, folder: &Path) -> Option<String> {
     }
 }
 
+/// The innermost error: `libloading` wraps the system's own words.
+pub fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
 /// Opens the libraries of a requirement for the life of the process.
 ///
 /// # Errors
@@ -135,7 +144,7 @@ pub fn open(requirement: &Requirement) -> Result<(), String> {
         let path = library.folder.join(&file);
         // SAFETY: a pinned, well-known library whose constructors only set up its own state; it is never unloaded.
         let handle = unsafe { libloading::os::unix::Library::open(Some(&path), libloading::os::unix::RTLD_NOW | libloading::os::unix::RTLD_GLOBAL) }
-            .map_err(|e| format!("{} cannot be opened: {e}", path.display()))?;
+            .map_err(|e| format!("{} cannot be opened: {}", path.display(), root_cause(&e)))?;
         std::mem::forget(handle);
     }
     tracing::debug!(?requirement, folder = %library.folder.display(), origin = library.origin, "opened native library");

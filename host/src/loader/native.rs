@@ -85,13 +85,7 @@ fn load(path: &Path) -> std::result::Result<PluginModuleRef, String> {
 fn explain(error: &LibraryError) -> String {
     tracing::debug!("{error}");
     match error {
-        LibraryError::OpenError { err, .. } => {
-            let mut cause: &dyn std::error::Error = err.as_ref();
-            while let Some(source) = cause.source() {
-                cause = source;
-            }
-            format!("the system's loader refuses it: {cause}")
-        }
+        LibraryError::OpenError { err, .. } => format!("the system's loader refuses it: {}", libraries::root_cause(err.as_ref())),
         LibraryError::GetSymbolError { .. } => "does not export its root module: use `export_plugin!` in a crate of type cdylib".into(),
         LibraryError::IncompatibleVersionNumber { expected_version, actual_version, .. } => {
             format!("was built with twinhost-plugin-api {actual_version}, this host needs {expected_version}: rebuild the plugin")
