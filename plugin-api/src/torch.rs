@@ -7,12 +7,19 @@
 //! sentence; a panic that slips through is caught at the plugin boundary and reported as this component's failure.
 
 mod adapter;
+mod algorithm;
+mod checkpoint;
 mod convert;
 mod differentiable;
+mod learner;
+mod optimizer;
 
 pub use adapter::TorchPolicyAdapter;
+pub use algorithm::{BatchPlan, Loss, Phase, TorchAlgorithm};
 pub use convert::{check_finite, from_torch, to_torch};
 pub use differentiable::Differentiable;
+pub use learner::Learner;
+pub use optimizer::{Clip, OptimizerConfig, Schedule};
 
 use std::path::Path;
 use tch::Tensor;
