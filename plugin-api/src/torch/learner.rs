@@ -115,16 +115,16 @@ impl<A: TorchAlgorithm> Learner<A> {
 
         let micros = micros.iter().map(|rows_of| rows.gather_rows(rows_of)).collect::<Result<Vec<_>>>()?;
         let weights = micros.iter().map(|micro| self.algorithm.weight(micro)).collect::<Result<Vec<_>>>()?;
-        let total: f64 = weights.iter().sum();
-        let shares: Vec<f64> = weights.iter().map(|w| if total > 0.0 { w / total } else { 0.0 }).collect();
+        // Where nothing counts, the sums below are 0 and so is the loss.
+        let total = weights.iter().sum::<f64>().max(f64::MIN_POSITIVE);
         let mut names: Vec<&'static str> = Vec::new();
         let first = scalars.len();
-        for (micro, &share) in micros.iter().zip(&shares) {
+        for (micro, weight) in micros.iter().zip(&weights) {
             let loss = self.algorithm.loss(phase, micro, &mut self.policy)?;
             if !loss.total.requires_grad() {
                 return Err(Error::numerical(format!("the loss of phase `{}` has no gradient: it does not depend on any trainable weight", phase.name)));
             }
-            self.optimizer.accumulate(&(&loss.total * share), selected)?;
+            self.optimizer.accumulate(&(&loss.total * (weight / total)), selected)?;
             names = loss.metrics.iter().map(|m| m.0).collect();
             scalars.push(loss.total.detach());
             scalars.extend(loss.metrics.into_iter().map(|m| m.1.detach()));
@@ -133,7 +133,10 @@ impl<A: TorchAlgorithm> Learner<A> {
 
         let values = to_host(&scalars)?;
         let per_micro = 1 + names.len();
-        let weighted = |column: usize| -> f64 { shares.iter().enumerate().map(|(i, share)| share * values[first + i * per_micro + column]).sum() };
+        let weighted = |column: usize| {
+            let sum: f64 = weights.iter().enumerate().map(|(i, weight)| weight * values[first + i * per_micro + column]).sum();
+            sum / total
+        };
         Ok(Gathered {
             anchor: anchored.then(|| (values[0], values[1])),
             norms: values[values.len() - selected.len()..].to_vec(),

@@ -1,0 +1,10 @@
+//! Tests of the algorithms against recorded outputs of public code, derivations, and a small policy of known gradients.
+
+mod anchor;
+mod configuration;
+mod gae;
+mod linear_policy;
+mod losses;
+mod optimizer;
+mod subject;
+mod updates;
