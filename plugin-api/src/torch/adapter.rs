@@ -73,16 +73,19 @@ impl<T: TorchPolicy + 'static> Policy for TorchPolicyAdapter<T> {
         let mut shared = enter(&self.shared)?;
         shared.policy.save(folder)?;
         let path = folder.join(VERSION_FILE);
-        std::fs::write(&path, format!("{{\"weights_version\": {}}}\n", shared.version)).map_err(|e| Error::io(format!("{}: {e}", path.display())))
+        std::fs::write(&path, format!("{{\"weights_version\": {}}}\n", shared.version))
+            .map_err(|e| Error::io(format!("{}: {e}", path.display())))
     }
 
     fn load(&mut self, folder: &Path) -> Result<()> {
         let mut shared = enter(&self.shared)?;
         let path = folder.join(VERSION_FILE);
         let version = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice::<serde_json::Value>(&text).ok().and_then(|v| v["weights_version"].as_u64()).ok_or_else(|| {
-                Error::input(format!("{}: expected {{\"weights_version\": <number>}}; delete the file to count from 0", path.display()))
-            })?,
+            Ok(text) => {
+                serde_json::from_slice::<serde_json::Value>(&text).ok().and_then(|v| v["weights_version"].as_u64()).ok_or_else(|| {
+                    Error::input(format!("{}: expected {{\"weights_version\": <number>}}; delete the file to count from 0", path.display()))
+                })?
+            }
             // A published checkpoint has no such file: its weights count from 0.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => 0,
             Err(e) => return Err(Error::io(format!("{}: {e}", path.display()))),
@@ -135,7 +138,11 @@ impl<T: TorchPolicy> DifferentiableAbi for Side<T> {
                     }
                 }
                 SFT_LOSS => handles.push(give(LOSS, "", shared.policy.sft_loss(batch)?)),
-                other => return Err(Error::unsupported(format!("this policy cannot compute `{other}` (it computes `{EVALUATE}` and `{SFT_LOSS}`)"))),
+                other => {
+                    return Err(Error::unsupported(format!(
+                        "this policy cannot compute `{other}` (it computes `{EVALUATE}` and `{SFT_LOSS}`)"
+                    )));
+                }
             }
             Ok(handles)
         })

@@ -83,7 +83,11 @@ pub(super) fn load(optimizer: &mut AdamW, folder: &Path) -> Result<()> {
     let bytes = std::fs::read(&path).map_err(|e| Error::io(format!("{}: cannot read the optimiser state: {e}", path.display())))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| fault(format!("not a complete safetensors file: {e}")))?;
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| fault(e.to_string()))?;
-    let state = metadata.metadata().as_ref().and_then(|m| m.get(METADATA_KEY)).ok_or_else(|| fault(format!("no metadata entry `{METADATA_KEY}`")))?;
+    let state = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|m| m.get(METADATA_KEY))
+        .ok_or_else(|| fault(format!("no metadata entry `{METADATA_KEY}`")))?;
     let state: State = serde_json::from_str(state).map_err(|e| fault(format!("metadata entry `{METADATA_KEY}`: {e}")))?;
     if state.format != FORMAT {
         return Err(fault(format!("format {} is not the supported format {FORMAT}", state.format)));
@@ -98,7 +102,11 @@ pub(super) fn load(optimizer: &mut AdamW, folder: &Path) -> Result<()> {
                 let view = file.tensor(&name).map_err(|_| fault(format!("no tensor `{name}`; the file belongs to another policy")))?;
                 let shape: Vec<i64> = view.shape().iter().map(|&d| d as i64).collect();
                 if view.dtype() != Dtype::F32 || shape != slot.shape {
-                    return Err(fault(format!("tensor `{name}` is {:?} {shape:?}, the policy's weight has shape {:?}", view.dtype(), slot.shape)));
+                    return Err(fault(format!(
+                        "tensor `{name}` is {:?} {shape:?}, the policy's weight has shape {:?}",
+                        view.dtype(),
+                        slot.shape
+                    )));
                 }
                 flat.push(Tensor::f_from_data_size(view.data(), &[slot.len], Kind::Float)?);
             }

@@ -19,7 +19,9 @@ use super::algorithm::{Phase, TorchAlgorithm};
 use super::optimizer::{AdamW, OptimizerConfig, global_norm};
 use super::{Differentiable, bound_threads, checkpoint};
 use crate::v1::policy::DifferentiableBox;
-use crate::v1::{Algorithm, AlgorithmSpec, Anchor, Batch, Error, ErrorKind, HostServices, LogLevel, Metrics, Paradigm, Result, UpdateRequest};
+use crate::v1::{
+    Algorithm, AlgorithmSpec, Anchor, Batch, Error, ErrorKind, HostServices, LogLevel, Metrics, Paradigm, Result, UpdateRequest,
+};
 
 /// The anchor's loss, as the host plots it.
 pub const SFT_LOSS_METRIC: &str = "train/sft_loss";
@@ -102,7 +104,14 @@ impl<A: TorchAlgorithm> Learner<A> {
     }
 
     /// Accumulates the gradients of one optimiser step: the anchor's, then the algorithm's.
-    fn gradients(&mut self, phase: &Phase, selected: &[usize], rows: &Batch, micros: &[&[usize]], anchor: Option<&mut Anchor>) -> Result<Gathered> {
+    fn gradients(
+        &mut self,
+        phase: &Phase,
+        selected: &[usize],
+        rows: &Batch,
+        micros: &[&[usize]],
+        anchor: Option<&mut Anchor>,
+    ) -> Result<Gathered> {
         self.optimizer.clear();
         let mut scalars: Vec<Tensor> = Vec::new();
         let anchored = anchor.is_some();
@@ -122,7 +131,10 @@ impl<A: TorchAlgorithm> Learner<A> {
         for (micro, weight) in micros.iter().zip(&weights) {
             let loss = self.algorithm.loss(phase, micro, &mut self.policy)?;
             if !loss.total.requires_grad() {
-                return Err(Error::numerical(format!("the loss of phase `{}` has no gradient: it does not depend on any trainable weight", phase.name)));
+                return Err(Error::numerical(format!(
+                    "the loss of phase `{}` has no gradient: it does not depend on any trainable weight",
+                    phase.name
+                )));
             }
             self.optimizer.accumulate(&(&loss.total * (weight / total)), selected)?;
             names = loss.metrics.iter().map(|m| m.0).collect();
@@ -199,7 +211,9 @@ impl<A: TorchAlgorithm> Learner<A> {
             return Err(Error::input("anchor.batch_size must be at least 1"));
         }
         if self.algorithm.spec().paradigm == Paradigm::Supervised {
-            return Err(Error::input("supervised training takes no anchor: give the real demonstrations their share of the data mix instead"));
+            return Err(Error::input(
+                "supervised training takes no anchor: give the real demonstrations their share of the data mix instead",
+            ));
         }
         Ok(Some(anchor))
     }
@@ -232,7 +246,8 @@ impl<A: TorchAlgorithm> Algorithm for Learner<A> {
             let ratio = sft.abs() / rl.abs().max(f64::from(f32::MIN_POSITIVE));
             means.add("train/loss_ratio", ratio);
             if ratio > LOSS_RATIO_LIMIT {
-                let message = format!("the anchor's loss is {ratio:.1e} times {}: one of the two hardly counts", self.algorithm.loss_name());
+                let message =
+                    format!("the anchor's loss is {ratio:.1e} times {}: one of the two hardly counts", self.algorithm.loss_name());
                 self.services.log(LogLevel::Warn, "learner", message);
             }
         }

@@ -110,7 +110,9 @@ impl OptimizerConfig {
         match group {
             "policy" => Ok(self.policy_lr),
             "value" => Ok(self.value_lr),
-            other => Err(Error::internal(format!("the policy puts parameters into the optimiser group `{other}`; there are `policy` and `value`"))),
+            other => Err(Error::internal(format!(
+                "the policy puts parameters into the optimiser group `{other}`; there are `policy` and `value`"
+            ))),
         }
     }
 }
@@ -180,9 +182,9 @@ impl Group {
     /// w <- w (1 - lr wd) - lr m/(1-b1^t) / (sqrt(v/(1-b2^t)) + eps).
     fn step(&mut self, config: &OptimizerConfig, lr: f64, scale: f64) {
         let _no_grad = tch::no_grad_guard();
-        let mut gradient = self.gradient();
+        let mut gradient = self.gradient.take().unwrap_or_else(|| self.exp_avg.zeros_like());
         if scale != 1.0 {
-            gradient = gradient * scale;
+            gradient *= scale;
         }
         self.step += 1;
         let t = i32::try_from(self.step).unwrap_or(i32::MAX);
@@ -251,10 +253,16 @@ impl AdamW {
             return Err(Error::internal(format!("the policy had {known} trainable parameters and now has {}", trainable.len())));
         }
         for parameter in trainable {
-            let slot = self.groups.iter_mut().filter(|g| g.name == parameter.group).flat_map(|g| &mut g.slots).find(|s| s.name == parameter.name);
+            let slot =
+                self.groups.iter_mut().filter(|g| g.name == parameter.group).flat_map(|g| &mut g.slots).find(|s| s.name == parameter.name);
             match slot {
                 Some(slot) if slot.shape == parameter.tensor.size() => slot.tensor = parameter.tensor,
-                _ => return Err(Error::internal(format!("the policy's parameter `{}` is new or changed its shape or group", parameter.name))),
+                _ => {
+                    return Err(Error::internal(format!(
+                        "the policy's parameter `{}` is new or changed its shape or group",
+                        parameter.name
+                    )));
+                }
             }
         }
         Ok(())

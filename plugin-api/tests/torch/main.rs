@@ -1,12 +1,11 @@
 //! The differentiable side across the plugin boundary: the policy is only ever touched through its ABI object.
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::path::Path;
 use tch::{Kind, Tensor as Torch};
 use twinhost_plugin_api::policy::{PolicyBox, boxed};
 use twinhost_plugin_api::torch::{Differentiable, Evaluation, Parameter, TorchPolicy, TorchPolicyAdapter, from_torch, to_torch};
-use twinhost_plugin_api::{
-    ActMode, ActRequest, Batch, DatasetStatistics, ErrorKind, HostServices, PolicySpec, Result, Tensor, names,
-};
+use twinhost_plugin_api::{ActMode, ActRequest, Batch, DatasetStatistics, ErrorKind, HostServices, PolicySpec, Result, Tensor, names};
 
 /// action = log_prob = entropy = state * scale; value = state * bias.
 struct Scale {

@@ -86,13 +86,17 @@ pub fn training_rows(data: &Batch, config: &AdvantageConfig) -> Result<Batch> {
 fn observation_rows(data: &Batch, shape: &Shape) -> Result<Batch> {
     let mut rows = Batch::new();
     for (name, tensor) in data.iter() {
-        let consumed = name == names::VALUE || name == LOSS_MASK || [names::FINAL, names::PRIVILEGED, "next."].iter().any(|p| name.starts_with(p));
+        let consumed =
+            name == names::VALUE || name == LOSS_MASK || [names::FINAL, names::PRIVILEGED, "next."].iter().any(|p| name.starts_with(p));
         if consumed {
             continue;
         }
         let mut target = tensor.shape();
         if target.len() < 2 || target[..2] != [shape.time, shape.envs] {
-            return Err(Error::input(format!("rollout feature `{name}` has shape {target:?}, expected [{}, {}, ...]", shape.time, shape.envs)));
+            return Err(Error::input(format!(
+                "rollout feature `{name}` has shape {target:?}, expected [{}, {}, ...]",
+                shape.time, shape.envs
+            )));
         }
         target.splice(..2, [shape.time * shape.envs]);
         rows.insert(name, tensor.try_clone()?.reshape(&target)?);
@@ -194,7 +198,8 @@ fn advantages(data: &Batch, shape: &Shape, config: &AdvantageConfig, rows: &mut 
     let (gamma, lambda) = if steps.values.is_some() { (config.gamma, config.lambda) } else { (1.0, 1.0) };
     let (envs, columns) = (shape.envs, steps.columns);
     let count = shape.time * envs * columns;
-    let (mut advantage, mut returns, mut old_value, mut mask_sum) = (vec![0f32; count], vec![0f32; count], vec![0f32; count], vec![0f32; count]);
+    let (mut advantage, mut returns, mut old_value, mut mask_sum) =
+        (vec![0f32; count], vec![0f32; count], vec![0f32; count], vec![0f32; count]);
     let mut valid = vec![false; count];
     for env in 0..envs {
         let sequence = steps.sequence(env, config.bootstrap, gamma);

@@ -183,6 +183,10 @@ fn the_sft_gradient_is_that_of_the_demonstrations() {
             policy.sft_loss(&demonstrations(6, 5)).unwrap().double_value(&[])
         };
         let slope = (loss(1e-2) - loss(-1e-2)) / 2e-2;
-        assert!((slope - f64::from(g[at])).abs() < 1e-3 * g.iter().fold(0f64, |m, v| m.max(f64::from(v.abs()))).max(1e-2), "{slope} against {}", g[at]);
+        assert!(
+            (slope - f64::from(g[at])).abs() < 1e-3 * g.iter().fold(0f64, |m, v| m.max(f64::from(v.abs()))).max(1e-2),
+            "{slope} against {}",
+            g[at]
+        );
     }
 }

@@ -59,7 +59,9 @@ fn a_typo_lists_the_fields_there_are() {
 #[test]
 fn sft_checks_its_fields_too() {
     for (config, field) in [("(micro_batch: 0)", "micro_batch"), ("(optimizer: (weight_decay: NaN))", "optimizer.weight_decay")] {
-        let Err(error) = Sft::create(ComponentConfig::new(config), services(), Subject::new(0).side()) else { panic!("`{config}` was accepted") };
+        let Err(error) = Sft::create(ComponentConfig::new(config), services(), Subject::new(0).side()) else {
+            panic!("`{config}` was accepted")
+        };
         assert!(error.to_string().contains(field), "{error}");
     }
 }

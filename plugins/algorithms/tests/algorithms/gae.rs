@@ -87,7 +87,8 @@ fn cut_in_a_chunk(reward_type: RewardType, values: Vec<f32>, columns: usize) -> 
         .with(names::TRUNCATED, Tensor::from_vec(vec![false, true, false], &[1, 1, 3]))
         .with(names::VALUE, Tensor::from_vec(values, &[2, 1, columns]))
         .with("final.value", Tensor::from_vec(vec![8f32], &[1, 1, 1]));
-    training_rows(&data, &AdvantageConfig { gamma: 0.5, lambda: 0.5, reward_type, bootstrap: Bootstrap::Standard, normalize: false }).unwrap()
+    training_rows(&data, &AdvantageConfig { gamma: 0.5, lambda: 0.5, reward_type, bootstrap: Bootstrap::Standard, normalize: false })
+        .unwrap()
 }
 
 #[test]

@@ -62,7 +62,14 @@ fn centre(bin: i64) -> f32 {
 
 impl TorchPolicy for LinearPolicy {
     fn spec(&self) -> PolicySpec {
-        PolicySpec { action_dim: ACTION, chunk: CHUNK, observation: vec![names::STATE.into()], texts: vec![], differentiable: true, parameters: 0 }
+        PolicySpec {
+            action_dim: ACTION,
+            chunk: CHUNK,
+            observation: vec![names::STATE.into()],
+            texts: vec![],
+            differentiable: true,
+            parameters: 0,
+        }
     }
 
     fn act(&mut self, observation: &Batch, request: &ActRequest) -> Result<Batch> {
@@ -73,14 +80,19 @@ impl TorchPolicy for LinearPolicy {
         let mut tokens = Vec::new();
         for row in table.chunks(BINS) {
             let mut left: f32 = rng.random();
-            tokens.push(row.iter().position(|lp| {
-                left -= lp.exp();
-                left < 0.0
-            }).unwrap_or(BINS - 1) as i64);
+            tokens.push(
+                row.iter()
+                    .position(|lp| {
+                        left -= lp.exp();
+                        left < 0.0
+                    })
+                    .unwrap_or(BINS - 1) as i64,
+            );
         }
         let shape = [observation.rows(), CHUNK, ACTION];
         let actions = tokens.iter().map(|&t| centre(t)).collect();
-        let picked = log_probs.gather(-1, &Torch::from_slice(&tokens).reshape(log_probs.size()[..3].to_vec()).unsqueeze(-1), false).squeeze_dim(-1);
+        let picked =
+            log_probs.gather(-1, &Torch::from_slice(&tokens).reshape(log_probs.size()[..3].to_vec()).unsqueeze(-1), false).squeeze_dim(-1);
         Ok(Batch::new()
             .with(names::ACTION, Tensor::from_vec(actions, &shape))
             .with(names::ACTION_TOKENS, Tensor::from_vec(tokens, &shape))

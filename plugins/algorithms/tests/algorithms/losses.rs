@@ -81,7 +81,13 @@ fn dual_clip_bounds_the_loss_of_a_bad_action_that_became_likely() {
     let log_prob = Tensor::from_slice(&[3f32]).reshape([1, 1]).set_requires_grad(true);
     let config = PpoConfig { logprob_type: Level::Chunk, ..PpoConfig::default() };
     let mask = Mask { valid: Tensor::ones([1, 1], tch::kind::FLOAT_CPU), length_share: None };
-    let result = policy_loss(&config, &log_prob, &Tensor::zeros([1, 1], tch::kind::FLOAT_CPU), &Tensor::full([1, 1], -2.0, tch::kind::FLOAT_CPU), &mask);
+    let result = policy_loss(
+        &config,
+        &log_prob,
+        &Tensor::zeros([1, 1], tch::kind::FLOAT_CPU),
+        &Tensor::full([1, 1], -2.0, tch::kind::FLOAT_CPU),
+        &mask,
+    );
     result.loss.backward();
     assert_eq!(result.loss.double_value(&[]), 6.0);
     assert_eq!(log_prob.grad().double_value(&[0, 0]), 0.0);

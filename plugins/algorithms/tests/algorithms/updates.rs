@@ -49,7 +49,9 @@ fn micro_batches_do_not_change_the_step() {
             if columns > 1 {
                 data.remove(names::VALUE);
             }
-            let config = format!("(epochs: 1, micro_batch: {micro}, entropy_coef: 0.01, reward_type: {reward_type}, optimizer: (policy_lr: 0.01, eps: 1e-3))");
+            let config = format!(
+                "(epochs: 1, micro_batch: {micro}, entropy_coef: 0.01, reward_type: {reward_type}, optimizer: (policy_lr: 0.01, eps: 1e-3))"
+            );
             let metrics = ppo(&mut subject, &config).update(&data, None, &request(0)).unwrap();
             (subject.weights("logits.weight"), metric(&metrics, "train/ppo_loss"), metric(&metrics, "train/entropy"))
         };
