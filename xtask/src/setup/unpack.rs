@@ -17,15 +17,15 @@ pub fn unpack(cache: &Cache, library: &Library, wheels: &[PathBuf]) -> Result<()
     for (pin, path) in library.wheels.iter().zip(wheels) {
         shared_libraries.extend(unpack_wheel(path, pin, folder)?);
     }
-    for (link, target) in library.symlinks {
-        std::os::unix::fs::symlink(target, folder.join(link)).during(|| format!("link {link}"))?;
-    }
     let sentinel = folder.join(library.root).join(library.sentinel);
     if !sentinel.is_file() {
         return Err(Failure::new(format!(
             "the pinned wheels of {} hold no {}; the pins in xtask are wrong",
             library.name, library.sentinel
         )));
+    }
+    for (link, target) in library.symlinks {
+        std::os::unix::fs::symlink(target, folder.join(link)).during(|| format!("link {link}"))?;
     }
     cache.publish(library, folder, &shared_libraries)
 }
@@ -77,4 +77,81 @@ fn unpack_wheel(wheel: &Path, pin: &Wheel, folder: &Path) -> Result<Vec<(String,
     }
     meter.finish();
     Ok(shared_libraries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use zip::write::SimpleFileOptions;
+    use zip::{CompressionMethod, ZipWriter};
+
+    static TOY: Library = Library {
+        name: "toy",
+        version: "1",
+        folder: "toy-1",
+        root: "toy",
+        link: "toy",
+        sentinel: "lib/libtoy.so",
+        wheels: &[Wheel {
+            requirement: "toy==1",
+            platform: "any",
+            file: "toy-1-py3-none-any.whl",
+            bytes: 0,
+            sha256: "",
+            keep: |member| !member.ends_with(".py"),
+        }],
+        symlinks: &[("toy/lib/libtoy.so.1", "libtoy.so")],
+    };
+
+    fn wheel(folder: &Path, members: &[(&str, &str)]) -> PathBuf {
+        let path = folder.join(TOY.wheels[0].file);
+        let mut writer = ZipWriter::new(File::create(&path).expect("create"));
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        for (name, text) in members {
+            writer.start_file(*name, options).expect("member");
+            writer.write_all(text.as_bytes()).expect("write");
+        }
+        writer.finish().expect("finish");
+        path
+    }
+
+    fn check_refused(cache: &Cache, wheel: PathBuf, expect: &str) {
+        let refusal = unpack(cache, &TOY, &[wheel]).expect_err("a bad wheel").to_string();
+        assert!(refusal.contains(expect), "{refusal}");
+        assert!(!cache.is_complete(&TOY) && !cache.folder_of(&TOY).exists());
+        let left: Vec<_> = fs::read_dir(cache.root()).expect("list").flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(left, [TOY.wheels[0].file], "nothing unfinished stays");
+    }
+
+    #[test]
+    fn a_library_appears_whole_and_a_changed_file_makes_it_incomplete() {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let cache = Cache::at(temporary.path());
+        let wheel = wheel(temporary.path(), &[("toy/lib/libtoy.so", "code"), ("toy/toy.py", "text"), ("toy/include/toy.h", "")]);
+        for _ in 0..2 {
+            unpack(&cache, &TOY, std::slice::from_ref(&wheel)).expect("a good wheel, also over an older folder");
+            assert!(cache.is_complete(&TOY));
+        }
+        let folder = cache.root_of(&TOY);
+        assert_eq!(fs::read_to_string(folder.join("lib/libtoy.so.1")).expect("the link"), "code");
+        assert!(folder.join("include/toy.h").exists() && !folder.join("toy.py").exists());
+        fs::write(folder.join("lib/libtoy.so"), "cod").expect("truncate");
+        assert!(!cache.is_complete(&TOY));
+    }
+
+    #[test]
+    fn a_damaged_incomplete_or_malicious_wheel_leaves_nothing_behind() {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let cache = Cache::at(temporary.path());
+        check_refused(&cache, wheel(temporary.path(), &[("toy/include/toy.h", "")]), "hold no lib/libtoy.so");
+        check_refused(&cache, wheel(temporary.path(), &[("../outside.so", "code")]), "leaves its folder");
+        let damaged = wheel(temporary.path(), &[("toy/lib/libtoy.so", "code")]);
+        let bytes = fs::read(&damaged).expect("read");
+        let at = bytes.windows(4).position(|four| four == b"code").expect("stored as it is");
+        fs::write(&damaged, [&bytes[..at], b"kode", &bytes[at + 4..]].concat()).expect("damage");
+        check_refused(&cache, damaged.clone(), "could not unpack toy/lib/libtoy.so");
+        fs::write(&damaged, &bytes[..bytes.len() / 2]).expect("truncate");
+        check_refused(&cache, damaged, "could not read");
+    }
 }
