@@ -39,7 +39,7 @@ pub struct Lock {
     pub plugins: Vec<LockedPlugin>,
 }
 
-/// The file: one lock per recipe and arm of the folder, by [`Lock::key`].
+/// The file: one lock per recipe and arm.
 #[derive(Debug, Serialize, Deserialize)]
 struct LockFile {
     format: u32,
@@ -61,7 +61,7 @@ impl Lock {
         }
     }
 
-    /// Under which name the lock is filed: the recipe's file name, and the arm.
+    /// The name under which locks beside recipes are filed: the recipe's file name, and the arm.
     pub fn key(&self) -> String {
         self.arm.as_ref().map_or_else(|| self.recipe.clone(), |arm| format!("{} {arm}", self.recipe))
     }
@@ -74,13 +74,13 @@ impl Lock {
         Ok(read_file(path)?.recipes.remove(key))
     }
 
-    /// Adds or replaces this lock in a lock file. The file is replaced as a whole: it is never half-written.
+    /// Files this lock under `key`, replacing the one that was there. The file is replaced as a whole: it is never half-written.
     ///
     /// # Errors
     /// If the folder cannot be written, or an existing file is not a lock file.
-    pub fn write(&self, path: &Path) -> Result<(), String> {
+    pub fn write(&self, path: &Path, key: &str) -> Result<(), String> {
         let mut file = read_file(path)?;
-        file.recipes.insert(self.key(), self.clone());
+        file.recipes.insert(key.to_owned(), self.clone());
         let text = serde_json::to_string_pretty(&file).map_err(|e| e.to_string())? + "\n";
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         replace(folder, path, &text).map_err(|e| format!("cannot write {}: {e}", path.display()))

@@ -14,8 +14,10 @@ fn a_lock_survives_the_file_and_keeps_other_recipes() {
     let lock = Lock::of(&load(BASE, &[], None).unwrap(), vec![plugin("b", "22"), plugin("a", "11"), plugin("a", "11")]);
     assert_eq!(lock.plugins.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(Lock::read(&path, "x.ron").unwrap(), None);
-    lock.write(&path).unwrap();
-    Lock::of(&load(BASE, &[], Some("rlco")).unwrap(), Vec::new()).write(&path).unwrap();
+    let arm = Lock::of(&load(BASE, &[], Some("rlco")).unwrap(), Vec::new());
+    assert_eq!((lock.key().as_str(), arm.key().as_str()), ("recipe.ron", "recipe.ron rlco"));
+    lock.write(&path, &lock.key()).unwrap();
+    arm.write(&path, &arm.key()).unwrap();
     assert_eq!(Lock::read(&path, "recipe.ron").unwrap(), Some(lock.clone()));
     assert_eq!(Lock::read(&path, "recipe.ron rlco").unwrap().unwrap().arm.as_deref(), Some("rlco"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing but the lock may be left");
@@ -48,7 +50,7 @@ fn files_that_are_no_lock_are_refused_and_kept() {
     for (text, expect) in [("{", "is not a lock file"), ("{\"format\": 2, \"recipes\": {}}", "has format 2, this host knows 1")] {
         let folder = folder(&[("recipe.lock", text)]);
         let path = folder.path().join("recipe.lock");
-        let error = lock.write(&path).unwrap_err();
+        let error = lock.write(&path, "x").unwrap_err();
         assert!(error.contains(expect) && error.contains("delete it"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
@@ -57,6 +59,6 @@ fn files_that_are_no_lock_are_refused_and_kept() {
 #[test]
 fn a_missing_folder_is_an_error_with_the_path() {
     let lock = Lock::of(&load(BASE, &[], None).unwrap(), Vec::new());
-    let error = lock.write(std::path::Path::new("no/such/folder/recipe.lock")).unwrap_err();
+    let error = lock.write(std::path::Path::new("no/such/folder/recipe.lock"), "x").unwrap_err();
     assert!(error.starts_with("cannot write no/such/folder/recipe.lock: "), "{error}");
 }

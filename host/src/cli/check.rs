@@ -1,0 +1,322 @@
+//! `host check`: everything that is wrong with a recipe, before anything runs; writes `recipe.lock`.
+//!
+//! The text is checked first ([`crate::recipe`]), then the plugins it names: every component is created from its own
+//! configuration, because only it knows what it accepts, and asked whether it fits the others. No hardware is touched.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use twinhost_plugin_api::{AlgorithmSpec, EnvSpec, Error, ErrorKind, Paradigm, PolicySpec};
+
+use super::{Failure, PluginPaths};
+use crate::loader::{Kind, Loader, host_services};
+use crate::recipe::diagnostics::closest;
+use crate::recipe::lock::{Lock, LockedPlugin};
+use crate::recipe::{Config, Finding, LoadedRecipe, Recipe, RecipeErrors};
+
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The recipe, a .ron file.
+    recipe: PathBuf,
+    /// Override a field, e.g. `stages.rl.anchor.beta=0` (may be given several times).
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+    /// Check this arm of the recipe.
+    #[arg(long, value_name = "NAME")]
+    arm: Option<String>,
+    /// Print the resolved recipe: includes, arm, overrides and defaults applied.
+    #[arg(long)]
+    print: bool,
+    /// Refuse if anything differs from recipe.lock, and leave that file as it is.
+    #[arg(long, conflicts_with = "no_lock")]
+    locked: bool,
+    /// Do not write recipe.lock.
+    #[arg(long)]
+    no_lock: bool,
+    #[command(flatten)]
+    plugins: PluginPaths,
+}
+
+/// What a recipe's components can be asked. The loader's plugins in production.
+pub trait Components {
+    /// The plugin that provides a component.
+    ///
+    /// # Errors
+    /// A sentence that says what there is instead.
+    fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String>;
+    /// # Errors
+    /// If the component refuses its configuration or does not load; so for the next two.
+    fn env(&self, component: &str, config: &str) -> Result<EnvSpec, Error>;
+    fn policy(&self, component: &str, config: &str) -> Result<PolicySpec, Error>;
+    fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error>;
+}
+
+impl Components for Loader {
+    fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
+        let (bundle, _) = self.catalog.find(kind, component)?;
+        Ok(LockedPlugin {
+            name: bundle.manifest.name.clone(),
+            version: bundle.manifest.version.clone(),
+            sha256: bundle.sha256.clone(),
+            abi: bundle.stamp.clone(),
+        })
+    }
+    fn env(&self, component: &str, config: &str) -> Result<EnvSpec, Error> {
+        use twinhost_plugin_api::Env as _;
+        Loader::env(self, component, config, host_services(1, 0)).map(|env| env.spec())
+    }
+    fn policy(&self, component: &str, config: &str) -> Result<PolicySpec, Error> {
+        use twinhost_plugin_api::Policy as _;
+        Loader::policy(self, component, config, host_services(1, 0)).map(|policy| policy.spec())
+    }
+    fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
+        use twinhost_plugin_api::{Algorithm as _, Policy as _};
+        let mut policy = Loader::policy(self, policy.0, policy.1, host_services(1, 0))?;
+        let differentiable = policy
+            .differentiable()
+            .ok_or_else(|| Error::input("the policy of this recipe cannot be trained: it has no differentiable side"))?;
+        Loader::algorithm(self, component, config, host_services(1, 0), differentiable).map(|algorithm| algorithm.spec())
+    }
+}
+
+/// # Errors
+/// Every mistake of the recipe; or a lock that differs (`--locked`) or cannot be written.
+pub fn run(args: &CheckArgs) -> Result<(), Failure> {
+    let loaded = Recipe::load(&args.recipe, &args.sets, args.arm.as_deref()).map_err(shown)?;
+    let search: Vec<PathBuf> = args.plugins.plugin_dir.iter().chain(&loaded.recipe.plugins).cloned().collect();
+    let loader = Loader::new(&search);
+    components(&loaded, &loader).map_err(shown)?;
+    if args.print {
+        print!("{}", loaded.text);
+    }
+
+    let now = Lock::of(&loaded, locked_plugins(&loader, &loaded));
+    let path = args.recipe.with_file_name("recipe.lock");
+    let locked = Lock::read(&path, &now.key()).map_err(Failure::user)?;
+    let differences = locked.as_ref().map(|l| l.differences(&now));
+    if args.locked {
+        let differences = differences.ok_or_else(|| {
+            Failure::user(format!("{} has no lock of {}: run `host check` without --locked first", path.display(), now.key()))
+        })?;
+        if !differences.is_empty() {
+            return Err(Failure::user(format!("{} differs from {}:\n  {}", now.key(), path.display(), differences.join("\n  "))));
+        }
+        eprintln!("{} is in order and as locked", args.recipe.display());
+        return Ok(());
+    }
+    if !args.no_lock {
+        now.write(&path, &now.key()).map_err(|e| Failure::user(format!("{e}: use --no-lock to check without writing")))?;
+    }
+    eprintln!("{} is in order", args.recipe.display());
+    for difference in differences.into_iter().flatten() {
+        eprintln!("  changed since the last check: {difference}");
+    }
+    Ok(())
+}
+
+/// Errors as the user sees them: drawn on a terminal, plain elsewhere.
+pub fn shown(errors: RecipeErrors) -> Failure {
+    Failure::user(errors.render(std::io::stderr().is_terminal()))
+}
+
+/// The plugins a recipe's components come from; components that no plugin provides are left out.
+pub fn locked_plugins(components: &dyn Components, loaded: &LoadedRecipe) -> Vec<LockedPlugin> {
+    let recipe = &loaded.recipe;
+    let stages = &recipe.stages;
+    let mut named: Vec<(Kind, &str)> = recipe.envs.values().map(|env| (Kind::Env, env.component.as_str())).collect();
+    named.push((Kind::Policy, &recipe.policy.component));
+    named.extend(stages.demos.real.iter().map(|real| (Kind::Policy, real.expert.component.as_str())));
+    named.extend(stages.sft.iter().map(|sft| (Kind::Algorithm, sft.algorithm.component.as_str())));
+    named.extend(stages.rl.iter().map(|rl| (Kind::Algorithm, rl.algorithm.component.as_str())));
+    let plugins: BTreeSet<LockedPlugin> = named.into_iter().filter_map(|(kind, name)| components.plugin(kind, name).ok()).collect();
+    plugins.into_iter().collect()
+}
+
+/// Checks the components of several recipes, creating equal ones once.
+///
+/// # Errors
+/// Everything that is wrong with the first recipe that is not in order.
+pub fn validate_all<'a>(components: &dyn Components, recipes: impl IntoIterator<Item = &'a LoadedRecipe>) -> Result<(), Failure> {
+    let memory = Memory { components, envs: RefCell::default(), policies: RefCell::default(), algorithms: RefCell::default() };
+    recipes.into_iter().try_for_each(|recipe| self::components(recipe, &memory).map_err(shown))
+}
+
+/// Creates every component a recipe names and checks that they fit each other.
+///
+/// # Errors
+/// Everything that is wrong, at the recipe's lines.
+pub fn components(loaded: &LoadedRecipe, components: &dyn Components) -> Result<(), RecipeErrors> {
+    let mut check = Check { loaded, components, findings: Vec::new() };
+    let envs = check.envs();
+    check.policy(&envs);
+    check.algorithms();
+    check.stages(&envs);
+    if check.findings.is_empty() { Ok(()) } else { Err(loaded.errors(check.findings)) }
+}
+
+/// Answers by what was asked.
+type Answers<T> = RefCell<HashMap<String, Result<T, Error>>>;
+
+/// Remembers what components said: creating one can take seconds, and the arms of a recipe mostly share them.
+struct Memory<'a> {
+    components: &'a dyn Components,
+    envs: Answers<EnvSpec>,
+    policies: Answers<PolicySpec>,
+    algorithms: Answers<AlgorithmSpec>,
+}
+
+fn remember<T: Clone>(answers: &Answers<T>, question: &[&str], ask: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    answers.borrow_mut().entry(question.join("\n")).or_insert_with(ask).clone()
+}
+
+impl Components for Memory<'_> {
+    fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
+        self.components.plugin(kind, component)
+    }
+    fn env(&self, component: &str, config: &str) -> Result<EnvSpec, Error> {
+        remember(&self.envs, &[component, config], || self.components.env(component, config))
+    }
+    fn policy(&self, component: &str, config: &str) -> Result<PolicySpec, Error> {
+        remember(&self.policies, &[component, config], || self.components.policy(component, config))
+    }
+    fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
+        remember(&self.algorithms, &[component, config, policy.0, policy.1], || self.components.algorithm(component, config, policy))
+    }
+}
+
+struct Check<'a> {
+    loaded: &'a LoadedRecipe,
+    components: &'a dyn Components,
+    findings: Vec<Finding>,
+}
+
+type Envs = BTreeMap<String, EnvSpec>;
+
+impl Check<'_> {
+    fn report(&mut self, path: &str, message: String, help: Option<String>) {
+        let finding = self.loaded.finding(path, message, help);
+        self.findings.push(finding);
+    }
+
+    /// Finds the component's plugin, then creates it with `create`.
+    fn create<T>(
+        &mut self,
+        kind: Kind,
+        component: &str,
+        config: &Config,
+        create: impl FnOnce(&dyn Components) -> Result<T, Error>,
+    ) -> Option<T> {
+        let field = format!("{}.component", config.path.trim_end_matches(".config"));
+        if let Err(sentence) = self.components.plugin(kind, component) {
+            self.report(&field, sentence, None);
+            return None;
+        }
+        match create(self.components) {
+            Ok(made) => return Some(made),
+            Err(e) if e.kind == ErrorKind::InvalidConfig => {
+                let finding = self.loaded.config_finding(config, &e);
+                self.findings.push(finding);
+            }
+            Err(e) => self.report(&field, e.to_string(), None),
+        }
+        None
+    }
+
+    fn envs(&mut self) -> Envs {
+        let loaded = self.loaded;
+        let make = |(name, env): (&String, &crate::recipe::Env)| {
+            let spec = self.create(Kind::Env, &env.component, &env.config, |c| c.env(&env.component, &env.config.ron))?;
+            Some((name.clone(), spec))
+        };
+        loaded.recipe.envs.iter().filter_map(make).collect()
+    }
+
+    fn policy(&mut self, envs: &Envs) {
+        let loaded = self.loaded;
+        let policy = &loaded.recipe.policy;
+        let spec = self.create(Kind::Policy, &policy.component, &policy.config, |c| c.policy(&policy.component, &policy.config.ron));
+        if let Some(real) = &loaded.recipe.stages.demos.real {
+            let expert = &real.expert;
+            self.create(Kind::Policy, &expert.component, &expert.config, |c| c.policy(&expert.component, &expert.config.ron));
+        }
+        let Some(spec) = spec else { return };
+        for (name, env) in envs {
+            let dim = env.action.dim();
+            if spec.action_dim != dim {
+                let message = format!("the policy's actions have {} entries, those of environment `{name}` {dim}", spec.action_dim);
+                self.report("policy.config", message, None);
+            }
+            let has = |feature: &String| env.observation.iter().any(|f| f.name == *feature);
+            for feature in spec.observation.iter().filter(|f| !has(f)) {
+                let there: Vec<_> = env.observation.iter().map(|f| f.name.as_str()).collect();
+                let help = format!("it has: {}", there.join(", "));
+                self.report("policy.config", format!("the policy reads `{feature}`, which environment `{name}` does not have"), Some(help));
+            }
+        }
+    }
+
+    fn algorithms(&mut self) {
+        let stages = &self.loaded.recipe.stages;
+        let sft = stages.sft.as_ref().map(|s| ("stages.sft", &s.algorithm, Paradigm::Supervised));
+        let rl = stages.rl.as_ref().map(|s| ("stages.rl", &s.algorithm, Paradigm::OnPolicy));
+        let policy = &self.loaded.recipe.policy;
+        for (stage, algorithm, wanted) in sft.into_iter().chain(rl) {
+            // Without the policy there is nothing to create an algorithm on; that mistake is told already.
+            if self.findings.iter().any(|f| f.path.starts_with("policy"))
+                && self.components.plugin(Kind::Algorithm, &algorithm.component).is_ok()
+            {
+                continue;
+            }
+            let create =
+                |c: &dyn Components| c.algorithm(&algorithm.component, &algorithm.config.ron, (&policy.component, &policy.config.ron));
+            let Some(spec) = self.create(Kind::Algorithm, &algorithm.component, &algorithm.config, create) else { continue };
+            if spec.paradigm != wanted {
+                let message = format!("`{}` is an algorithm of kind {:?}, this stage needs {wanted:?}", algorithm.component, spec.paradigm);
+                self.report(&format!("{stage}.algorithm.component"), message, None);
+            }
+        }
+    }
+
+    /// What the stages ask of the environments.
+    fn stages(&mut self, envs: &Envs) {
+        let stages = &self.loaded.recipe.stages;
+        if let Some(sim) = &stages.demos.sim
+            && envs.get(&sim.env).is_some_and(|e| e.subtasks.is_empty() || e.pose_delta_scale.is_none())
+        {
+            let message = format!(
+                "environment `{}` has no object-centric subtasks with pose actions, so demonstrations cannot be generated in it",
+                sim.env
+            );
+            self.report("stages.demos.sim", message, Some("record demonstrations instead".to_owned()));
+        }
+        if let (Some(real), Some(rl)) = (&stages.demos.real, &stages.rl)
+            && let (Some(a), Some(b)) = (envs.get(&real.env), envs.get(&rl.env))
+            && (a.action != b.action || a.observation != b.observation)
+        {
+            let message = format!("the twins `{}` and `{}` differ in their observations or actions", rl.env, real.env);
+            self.report("stages.rl.env", message, Some("give both the same cameras, image size and action scale".to_owned()));
+        }
+        let Some(eval) = &stages.eval else { return };
+        for (i, variant) in eval.variants.iter().enumerate() {
+            for (name, env) in eval.envs.iter().filter_map(|name| Some((name, envs.get(name)?))) {
+                if !variant.is_empty() && !env.variants.contains(variant) {
+                    let help = match closest(variant, env.variants.iter().map(String::as_str)) {
+                        Some(best) => format!("did you mean `{best}`?"),
+                        None => format!("it has: {}", env.variants.join(", ")),
+                    };
+                    self.report(
+                        &format!("stages.eval.variants[{i}]"),
+                        format!("environment `{name}` has no variant `{variant}`"),
+                        Some(help),
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! Components of a catalogue that is written down here; the real plugins are tested end to end.
+
+use super::*;
+use twinhost_plugin_api::{ActionSpec, ComponentConfig, DType, EnvKind, FeatureSpec, SubtaskSpec};
+
+const RECIPE: &str = r#"(
+    name: "x",
+    envs: { "sim": (component: "cell", config: (size: 64)), "real": (component: "cell", config: (size: 64)) },
+    policy: (component: "vla"),
+    stages: (
+        demos: (real: (expert: (component: "vla")), sim: ()),
+        sft: (algorithm: (component: "sft")),
+        rl: (algorithm: (component: "ppo")),
+        eval: (variants: ["train"]),
+    ),
+)"#;
+
+#[derive(serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Cell {
+    size: usize,
+    subtasks: bool,
+}
+
+impl Default for Cell {
+    fn default() -> Self {
+        Self { size: 64, subtasks: true }
+    }
+}
+
+struct Shelf;
+
+impl Components for Shelf {
+    fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
+        match (kind, component) {
+            (Kind::Env, "cell") | (Kind::Policy, "vla" | "blind" | "wide") | (Kind::Algorithm, "ppo" | "sft") => {
+                Ok(LockedPlugin { name: format!("{kind}s"), version: "1".into(), sha256: "00".into(), abi: "1".into() })
+            }
+            _ => Err(format!("no plugin provides the {kind} `{component}`")),
+        }
+    }
+    fn env(&self, _: &str, config: &str) -> Result<EnvSpec, Error> {
+        let cell: Cell = ComponentConfig::new(config).parse()?;
+        let subtask = SubtaskSpec { name: "grasp".into(), object: Some(0), termination_signal: None };
+        Ok(EnvSpec {
+            kind: EnvKind::Simulated,
+            num_envs: 1,
+            observation: vec![FeatureSpec::new("observation.images.base", DType::U8, &[cell.size, cell.size, 3])],
+            privileged: Vec::new(),
+            action: ActionSpec { names: vec!["x".into()], low: vec![-1.0], high: vec![1.0], discrete: vec![false] },
+            control_hz: 10.0,
+            max_episode_steps: 10,
+            variants: vec!["train".into(), "ood_object".into()],
+            subtasks: if cell.subtasks { vec![subtask] } else { Vec::new() },
+            pose_delta_scale: Some((0.1, 0.1)),
+        })
+    }
+    fn policy(&self, component: &str, _: &str) -> Result<PolicySpec, Error> {
+        let camera = if component == "blind" { "observation.images.wrist" } else { "observation.images.base" };
+        let action_dim = if component == "wide" { 7 } else { 1 };
+        Ok(PolicySpec { action_dim, chunk: 1, observation: vec![camera.into()], texts: Vec::new(), differentiable: true, parameters: 1 })
+    }
+    fn algorithm(&self, component: &str, config: &str, _: (&str, &str)) -> Result<AlgorithmSpec, Error> {
+        if config != "()" {
+            return Err(Error::config("gamma", "must be from 0 to 1, got 2"));
+        }
+        let paradigm = if component == "sft" { Paradigm::Supervised } else { Paradigm::OnPolicy };
+        Ok(AlgorithmSpec { paradigm, needs: Vec::new() })
+    }
+}
+
+#[track_caller]
+fn check(from: &str, to: &str, expect: &[&str]) {
+    assert!(RECIPE.contains(from));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recipe.ron");
+    std::fs::write(&path, RECIPE.replacen(from, to, 1)).unwrap();
+    let loaded = Recipe::load(&path, &[], None).unwrap_or_else(|e| panic!("{e}"));
+    let found = match components(&loaded, &Shelf) {
+        Ok(()) => locked_plugins(&Shelf, &loaded).into_iter().map(|p| p.name).collect(),
+        Err(errors) => {
+            let show = |f: &Finding| {
+                let (line, column) = errors.sources.line_column(f.at);
+                format!("{line}:{column} {}: {}{}", f.path, f.message, f.help.as_ref().map_or_else(String::new, |h| format!(" ({h})")))
+            };
+            errors.findings.iter().map(show).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(found, expect);
+}
+
+#[test]
+fn a_recipe_in_order_gives_its_plugins() {
+    check("", "", &["algorithms", "envs", "policys"]);
+}
+
+#[test]
+fn components_that_are_missing_or_refuse() {
+    check("\"ppo\"", "\"pop\"", &["8:37 stages.rl.algorithm.component: no plugin provides the algorithm `pop`"]);
+    check(
+        "(component: \"ppo\")",
+        "(component: \"ppo\", config: (gamma: 2))",
+        &["8:60 stages.rl.algorithm.config.gamma: must be from 0 to 1, got 2"],
+    );
+    check(
+        "size: 64",
+        "seize: 64",
+        &[
+            "3:49 envs.sim.config.seize: Unexpected field named `seize` in `Cell`, expected either `size` or `subtasks` instead (did you mean `size`?)",
+        ],
+    );
+}
+
+#[test]
+fn components_that_do_not_fit() {
+    check(
+        "\"ppo\"",
+        "\"sft\"",
+        &["8:37 stages.rl.algorithm.component: `sft` is an algorithm of kind Supervised, this stage needs OnPolicy"],
+    );
+    check(
+        "size: 64",
+        "size: 32",
+        &[
+            "8:13 stages.rl.env: the twins `sim` and `real` differ in their observations or actions (give both the same cameras, image size and action scale)",
+        ],
+    );
+    check("sim: ()", "sim: ()", &["algorithms", "envs", "policys"]);
+    check(
+        "size: 64",
+        "subtasks: false",
+        &[
+            "6:58 stages.demos.sim: environment `sim` has no object-centric subtasks with pose actions, so demonstrations cannot be generated in it (record demonstrations instead)",
+        ],
+    );
+    check(
+        "[\"train\"]",
+        "[\"train\", \"ood_objekt\"]",
+        &[
+            "9:36 stages.eval.variants[1]: environment `real` has no variant `ood_objekt` (did you mean `ood_object`?)",
+            "9:36 stages.eval.variants[1]: environment `sim` has no variant `ood_objekt` (did you mean `ood_object`?)",
+        ],
+    );
+    check(
+        "(component: \"vla\")",
+        "(component: \"wide\")",
+        &[
+            "4:13 policy.config: the policy's actions have 7 entries, those of environment `real` 1",
+            "4:13 policy.config: the policy's actions have 7 entries, those of environment `sim` 1",
+        ],
+    );
+    check(
+        "(component: \"vla\")",
+        "(component: \"blind\")",
+        &[
+            "4:13 policy.config: the policy reads `observation.images.wrist`, which environment `real` does not have (it has: observation.images.base)",
+            "4:13 policy.config: the policy reads `observation.images.wrist`, which environment `sim` does not have (it has: observation.images.base)",
+        ],
+    );
+}
+
+/// Counts how often a component is created.
+struct Counting(std::cell::Cell<usize>);
+
+impl Components for Counting {
+    fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
+        Shelf.plugin(kind, component)
+    }
+    fn env(&self, component: &str, config: &str) -> Result<EnvSpec, Error> {
+        self.0.set(self.0.get() + 1);
+        Shelf.env(component, config)
+    }
+    fn policy(&self, component: &str, config: &str) -> Result<PolicySpec, Error> {
+        self.0.set(self.0.get() + 1);
+        Shelf.policy(component, config)
+    }
+    fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
+        self.0.set(self.0.get() + 1);
+        Shelf.algorithm(component, config, policy)
+    }
+}
+
+#[test]
+fn arms_share_what_is_equal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recipe.ron");
+    std::fs::write(&path, RECIPE).unwrap();
+    let arms: Vec<LoadedRecipe> = ["sft_real", "rlco"].into_iter().map(|arm| Recipe::load(&path, &[], Some(arm)).unwrap()).collect();
+    let counting = Counting(std::cell::Cell::new(0));
+    validate_all(&counting, &arms).unwrap();
+    // One environment (both twins have the same configuration), one policy (also the expert), two algorithms.
+    assert_eq!(counting.0.get(), 4);
+}
