@@ -1,14 +1,24 @@
-//! `cargo xtask bench`: runs the benchmarks that the crates register and prints one table.
+//! `cargo xtask bench`: runs the benchmarks of the crates and prints one table.
 //!
-//! A crate registers a benchmark by having an example named `bench_<name>`. What it measured it prints as lines
-//! `measure<TAB>value<TAB>unit`, with a fourth column for the aim where there is one; all other lines pass through to stderr.
+//! A benchmark is an example of a package, listed in [`BENCHES`]. What it measured it prints as lines `name value unit`, with a remark
+//! (an aim, a circumstance) behind them if it likes; all other lines pass through to stderr.
 
 use crate::failure::{During, Failure, Result};
 use crate::plugins;
 use crate::workspace::Workspace;
 use std::process::Stdio;
 
-const EXAMPLE_PREFIX: &str = "bench_";
+/// One registered benchmark.
+struct Bench {
+    name: &'static str,
+    package: &'static str,
+    example: &'static str,
+}
+
+const BENCHES: &[Bench] = &[
+    Bench { name: "env", package: "twinhost-sim-tabletop", example: "tabletop_bench" },
+    Bench { name: "policy", package: "twinhost-policies", example: "throughput" },
+];
 
 /// One line of the table.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,24 +27,23 @@ struct Row {
     measure: String,
     value: String,
     unit: String,
-    aim: String,
+    remark: String,
 }
 
 /// Runs the named benchmark, or all of them.
 pub fn bench(workspace: &Workspace, wanted: Option<&str>) -> Result<()> {
-    let registered = registered(workspace)?;
-    let names: Vec<&str> = registered.iter().map(|(_, name)| name.as_str()).collect();
-    if let Some(wanted) = wanted.filter(|wanted| !names.contains(wanted)) {
+    if let Some(wanted) = wanted.filter(|wanted| BENCHES.iter().all(|bench| bench.name != *wanted)) {
+        let names: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
         return Err(Failure::new(format!("there is no benchmark `{wanted}`; there are: {}", names.join(", "))));
     }
     // Some benchmarks load plugin libraries or start the host.
     plugins::build_with_host(workspace)?;
     let mut rows = Vec::new();
-    for (package, name) in registered.iter().filter(|(_, name)| wanted.is_none_or(|wanted| wanted == name)) {
+    for Bench { name, package, example } in BENCHES.iter().filter(|bench| wanted.is_none_or(|wanted| wanted == bench.name)) {
         eprintln!("running {name} ...");
         let output = workspace
             .cargo()
-            .args(["run", "--quiet", "--package", package, "--example", &format!("{EXAMPLE_PREFIX}{name}")])
+            .args(["run", "--quiet", "--package", package, "--example", example])
             .stderr(Stdio::inherit())
             .output()
             .during(|| format!("start the benchmark {name}"))?;
@@ -52,30 +61,24 @@ pub fn bench(workspace: &Workspace, wanted: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Package and name of every benchmark.
-fn registered(workspace: &Workspace) -> Result<Vec<(String, String)>> {
-    let packages = workspace.packages()?;
-    let of_package = |package: &crate::workspace::Package| {
-        let names = package.examples.iter().filter_map(|example| example.strip_prefix(EXAMPLE_PREFIX));
-        names.map(|name| (package.name.clone(), name.to_owned())).collect::<Vec<_>>()
-    };
-    Ok(packages.iter().flat_map(of_package).collect())
-}
-
+/// Reads `name value unit remark ...`; a colon behind the name is left out.
 fn row(bench: &str, line: &str) -> Option<Row> {
-    let columns: Vec<&str> = line.split('\t').map(str::trim).collect();
-    let (measure, value, unit, aim) = match columns.as_slice() {
-        [measure, value, unit] => (*measure, *value, *unit, ""),
-        [measure, value, unit, aim] => (*measure, *value, *unit, *aim),
-        _ => return None,
-    };
-    Some(Row { bench: bench.to_owned(), measure: measure.to_owned(), value: value.to_owned(), unit: unit.to_owned(), aim: aim.to_owned() })
+    let mut words = line.split_whitespace();
+    let (measure, value, unit) = (words.next()?, words.next()?, words.next()?);
+    value.parse::<f64>().ok()?;
+    Some(Row {
+        bench: bench.to_owned(),
+        measure: measure.trim_end_matches(':').to_owned(),
+        value: value.to_owned(),
+        unit: unit.to_owned(),
+        remark: words.collect::<Vec<_>>().join(" "),
+    })
 }
 
 /// A Markdown table with aligned columns.
 fn table(rows: &[Row]) -> String {
-    let head = ["bench", "measure", "value", "unit", "aim"].map(str::to_owned);
-    let body = rows.iter().map(|row| [&row.bench, &row.measure, &row.value, &row.unit, &row.aim].map(String::clone));
+    let head = ["bench", "measure", "value", "unit", "remark"].map(str::to_owned);
+    let body = rows.iter().map(|row| [&row.bench, &row.measure, &row.value, &row.unit, &row.remark].map(String::clone));
     let lines: Vec<[String; 5]> = std::iter::once(head).chain(body).collect();
     let widths: [usize; 5] = std::array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
     let mut text = String::new();
@@ -104,16 +107,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_with_tabs_become_rows_of_one_aligned_table() {
-        let lines = ["a remark", "steps, no images\t31200\tsteps/s", "call\t9.7\tns\tat most 20 ns", "a\tb"];
+    fn measures_become_rows_of_one_aligned_table_and_prose_does_not() {
+        let lines =
+            ["3 parameters, 2 rows", "blind_10hz 31200 control_steps/s", "call: 9.7 ns at most 20", "steps many of", "first loss 4.5"];
         let rows: Vec<Row> = lines.iter().filter_map(|line| row("sim", line)).collect();
-        assert_eq!(rows.len(), 2);
         let expect = "\
-| bench | measure          | value | unit    | aim           |
-| ----- | ---------------- | ----: | ------- | ------------- |
-| sim   | steps, no images | 31200 | steps/s |               |
-| sim   | call             |   9.7 | ns      | at most 20 ns |
+| bench | measure    | value | unit            | remark     |
+| ----- | ---------- | ----: | --------------- | ---------- |
+| sim   | blind_10hz | 31200 | control_steps/s |            |
+| sim   | call       |   9.7 | ns              | at most 20 |
 ";
         assert_eq!(table(&rows), expect);
+    }
+
+    #[test]
+    fn every_registered_benchmark_exists() {
+        let packages = Workspace::find().and_then(|workspace| workspace.packages()).expect("cargo knows the packages");
+        for bench in BENCHES {
+            let package = packages.iter().find(|package| package.name == bench.package).expect("a package of the workspace");
+            let source = package.folder.join("examples").join(bench.example).with_extension("rs");
+            assert!(source.is_file(), "{} is registered, and {} does not exist", bench.name, source.display());
+        }
     }
 }

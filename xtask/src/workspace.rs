@@ -16,8 +16,6 @@ pub struct Package {
     /// The same folder relative to the checkout.
     pub relative: PathBuf,
     pub dependencies: Vec<Dependency>,
-    /// Names of its `example` targets.
-    pub examples: Vec<String>,
     /// Name of its shared-library target, if it has one.
     pub cdylib: Option<String>,
 }
@@ -126,15 +124,12 @@ impl Package {
         };
         let is_cdylib = |target: &&serde_json::Value| texts(&target["crate_types"]).iter().any(|kind| kind == "cdylib");
         let cdylib = targets.iter().find(is_cdylib).and_then(|target| Some(target["name"].as_str()?.to_owned()));
-        let is_example = |target: &&serde_json::Value| texts(&target["kind"]).iter().any(|kind| kind == "example");
-        let examples = targets.iter().filter(is_example).filter_map(|target| Some(target["name"].as_str()?.to_owned())).collect();
         let folder = Path::new(package["manifest_path"].as_str()?).parent()?.to_path_buf();
         Some(Self {
             name: package["name"].as_str()?.to_owned(),
             relative: folder.strip_prefix(root).unwrap_or(&folder).to_path_buf(),
             folder,
             dependencies: package["dependencies"].as_array()?.iter().filter_map(dependency).collect(),
-            examples,
             cdylib,
         })
     }

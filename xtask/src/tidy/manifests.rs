@@ -58,7 +58,6 @@ mod tests {
             folder: folder.into(),
             relative: folder.into(),
             dependencies: dependencies.iter().map(dependency).collect(),
-            examples: Vec::new(),
             cdylib: None,
         }
     }
