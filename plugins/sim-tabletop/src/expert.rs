@@ -5,13 +5,13 @@
 
 mod plan;
 
-use nalgebra::{Isometry3, Matrix4, Rotation3, Translation3, UnitQuaternion, Vector3};
+use nalgebra::Vector3;
 use serde::Deserialize;
 use twinhost_plugin_api::{ActRequest, Batch, ComponentConfig, Error, HostServices, Policy, PolicySpec, Result, Tensor, names};
 
 use crate::config::TaskKind;
 use crate::controller::ACTION_DIM;
-use crate::observe;
+use crate::observe::{self, pose};
 use crate::random::{Purpose, normal, rng};
 use plan::{Mind, Scene};
 
@@ -67,12 +67,6 @@ impl Expert {
         }
         &mut self.minds[row]
     }
-}
-
-fn pose(row_major: &[f64]) -> Isometry3<f64> {
-    let m = Matrix4::from_row_slice(row_major);
-    let rotation = Rotation3::from_matrix_unchecked(m.fixed_view::<3, 3>(0, 0).into_owned());
-    Isometry3::from_parts(Translation3::new(m[(0, 3)], m[(1, 3)], m[(2, 3)]), UnitQuaternion::from_rotation_matrix(&rotation))
 }
 
 const NEEDS: [&str; 7] = [

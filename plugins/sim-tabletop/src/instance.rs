@@ -1,6 +1,6 @@
 //! One environment: an episode from its seed, control steps, observations, save and load.
 
-use mujoco_rs::prelude::{MjData, MjtState};
+use mujoco_rs::prelude::{MjData, MjtState, MjtWarning};
 use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion};
 use rand::Rng as _;
 use std::sync::Arc;
@@ -145,9 +145,9 @@ impl Instance {
         }
         self.data.kinematics();
         self.measured = measure(&self.data, &self.cell.ids, self.cell.task());
-        // MuJoCo resets a state that became NaN and counts a warning; a healthy run counts none but full buffers.
-        let finite = self.measured.tcp.translation.vector.iter().chain(self.measured.thing.translation.vector.iter()).all(|v| v.is_finite());
-        finite && self.data.time() > 0.0
+        // MuJoCo resets a state that became NaN or huge, and counts that as a warning.
+        let warnings = self.data.warning();
+        [MjtWarning::mjWARN_BADQPOS, MjtWarning::mjWARN_BADQVEL, MjtWarning::mjWARN_BADQACC].iter().all(|w| warnings[*w as usize].number == 0)
     }
 
     /// Executes a chunk of `actions` `[C, 7]` and observes.

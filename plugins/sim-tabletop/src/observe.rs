@@ -1,6 +1,6 @@
 //! Observations: names, shapes and how they are measured.
 
-use nalgebra::Isometry3;
+use nalgebra::{Isometry3, Matrix4, Rotation3, Translation3, UnitQuaternion};
 use twinhost_plugin_api::{Batch, DType, FeatureSpec, Tensor, names};
 
 use crate::config::TabletopConfig;
@@ -78,6 +78,13 @@ pub fn privileged_features() -> Vec<FeatureSpec> {
 pub fn matrix(pose: &Isometry3<f64>) -> [f64; 16] {
     let m = pose.to_homogeneous();
     std::array::from_fn(|i| m[(i / 4, i % 4)])
+}
+
+/// The pose of a row-major 4 x 4 matrix with an orthonormal rotation.
+pub fn pose(row_major: &[f64]) -> Isometry3<f64> {
+    let m = Matrix4::from_row_slice(row_major);
+    let rotation = Rotation3::from_matrix_unchecked(m.fixed_view::<3, 3>(0, 0).into_owned());
+    Isometry3::from_parts(Translation3::new(m[(0, 3)], m[(1, 3)], m[(2, 3)]), UnitQuaternion::from_rotation_matrix(&rotation))
 }
 
 /// Proprioception as this twin's sensors report it: truth, plus the calibration error, plus noise of this step.

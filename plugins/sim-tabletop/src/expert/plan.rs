@@ -25,12 +25,21 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// What the next step of a chunk starts from, if the arm keeps up.
+    /// What the next step of a chunk starts from: the arm follows its goal with the lag of its controllers, and a closed hand takes
+    /// along what it is close to.
     pub fn predict(&mut self, action: &[f64; ACTION_DIM]) {
+        const FOLLOW: f64 = 0.6;
+        const HELD: f64 = 0.05;
         self.goal.translation.vector += Vector3::new(action[0], action[1], action[2]) * self.scale.0;
         let turn = UnitQuaternion::from_scaled_axis(Vector3::new(action[3], action[4], action[5]) * self.scale.1);
         self.goal.rotation = turn * self.goal.rotation;
-        self.eef = self.goal;
+        let moved = (self.goal.translation.vector - self.eef.translation.vector) * FOLLOW;
+        let near = (self.thing.translation.vector - self.eef.translation.vector).norm() < HELD;
+        self.eef.translation.vector += moved;
+        self.eef.rotation = self.eef.rotation.slerp(&self.goal.rotation, FOLLOW);
+        if action[6] < 0.0 && near {
+            self.thing.translation.vector += moved;
+        }
     }
 }
 
