@@ -41,7 +41,7 @@ impl Renderer {
         settings.global.offheight = format.height as i32;
         settings.quality.offsamples = if format.antialias { 4 } else { 0 };
         let renderer = MjRenderer::new(&sized, format.width, format.height, 0)
-            .map_err(|e| Error::unsupported(format!("cannot render off-screen ({e}): {REMEDY}")))?;
+            .map_err(|e| Error::unsupported(format!("cannot render off-screen ({}): {REMEDY}", cause(&e))))?;
         self.contexts.push((format, renderer));
         Ok(&mut self.contexts.last_mut().expect("pushed above").1)
     }
@@ -59,6 +59,11 @@ impl Renderer {
         renderer.render().map_err(failed)?;
         Ok(renderer.rgb_flat().expect("colour rendering is on by default").to_vec())
     }
+}
+
+/// The innermost reason of an error: the outer ones only say that OpenGL failed.
+fn cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), cause)
 }
 
 /// What the camera's electronics do to the image: gain per channel and noise of every pixel value.

@@ -1,4 +1,6 @@
 //! Wrong configurations and wrong calls are refused with a sentence that names the field and the value.
+// A test that cannot unwrap has failed.
+#![allow(clippy::unwrap_used)]
 
 use twinhost_plugin_api::{ComponentConfig, Env, HostServices, ResetRequest, Tensor};
 use twinhost_sim_tabletop::{Expert, Tabletop};

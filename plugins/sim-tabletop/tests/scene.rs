@@ -1,4 +1,6 @@
 //! The ingredients of the scene: gap parameters and the catalogue of objects.
+// A test that cannot unwrap has failed.
+#![allow(clippy::unwrap_used)]
 
 use twinhost_sim_tabletop::gap::{Gap, GapOverride};
 use twinhost_sim_tabletop::objects::{Shape, Split, catalogue};

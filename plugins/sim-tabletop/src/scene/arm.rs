@@ -18,8 +18,10 @@ const GRIPPER_FORCE: f64 = 100.0;
 pub const FINGER_CLOSED: f64 = -0.01;
 pub const FINGER_OPEN: f64 = 0.04;
 
-/// Shell of each link as capsules `(from, to, radius)` in the link's frame; the first one carries the mass.
-const SHELLS: [&[([f64; 3], [f64; 3], f64)]; JOINTS] = [
+/// A capsule `(from, to, radius)`.
+type Capsule = ([f64; 3], [f64; 3], f64);
+/// Shell of each link in the link's frame; the first capsule carries the mass.
+const SHELLS: [&[Capsule]; JOINTS] = [
     &[([0.0, 0.0, -0.19], [0.0, 0.0, -0.02], 0.062)],
     &[([0.0, 0.0, -0.05], [0.0, 0.0, 0.05], 0.062)],
     &[([0.0, 0.0, -0.22], [0.0, 0.0, -0.05], 0.060), ([0.02, 0.0, -0.02], [0.0825, 0.0, 0.0], 0.055)],
@@ -47,7 +49,7 @@ pub fn bodies(xml: &mut String, gap: &Gap) {
         let (half_sin, half_cos) = (row.alpha / 2.0).sin_cos();
         let _ = writeln!(
             xml,
-            r#"<body name="link{joint}" pos="{}" quat="{half_cos} {half_sin} 0 0" gravcomp="1"><joint name="joint{joint}" axis="0 0 1" range="{} {}" armature="{ARMATURE}" actuatorfrcrange="-{torque} {torque}"/>"#,
+            r#"<body name="link{joint}" pos="{}" quat="{half_cos} {half_sin} 0 0" gravcomp="1"><joint name="joint{joint}" axis="0 0 1" range="{} {}" armature="{ARMATURE}" actuatorfrcrange="-{torque} {torque}" solreflimit="0.006 1"/>"#,
             triple(position),
             JOINT_LOW[i],
             JOINT_HIGH[i],
