@@ -5,10 +5,12 @@ pub mod architecture;
 mod batches;
 pub mod checkpoint;
 pub mod config;
+mod folder;
 pub mod image;
 pub mod layout;
 pub mod linear;
 pub mod llama;
+pub mod lora;
 pub mod network;
 pub mod parameters;
 pub mod prompt;
@@ -20,25 +22,19 @@ pub mod vision;
 use std::path::Path;
 use tch::{Kind, Tensor};
 use twinhost_plugin_api::torch::{Evaluation, Parameter, TorchPolicy, TorchPolicyAdapter, from_torch};
-use twinhost_plugin_api::{
-    ActRequest, Batch, ComponentConfig, DatasetStatistics, Error, HostServices, LogLevel, PolicySpec, Result, names,
-};
+use twinhost_plugin_api::{ActRequest, Batch, ComponentConfig, DatasetStatistics, Error, HostServices, PolicySpec, Result, names};
 
+use crate::allocator::keep_freed_memory;
 use actions::{ActionBins, Normaliser};
 use architecture::Architecture;
 use batches::expect_rows;
-use checkpoint::Description;
 use config::{Decoding, OpenvlaConfig};
-use layout::{OPTIONAL_GROUPS, layout};
+use layout::layout;
 use network::{Network, Prefix};
 use parameters::Parameters;
 use prompt::PromptTokenizer;
 use sampling::{Chooser, score};
 use statistics::{OWN_KEY, StatisticsEntry};
-use storage::{SHARD_BYTES, TensorFiles, write_atomically, write_tensors};
-
-const WEIGHTS: &str = "model";
-const TOKENIZER: &str = "tokenizer.json";
 
 /// A VLA policy with OpenVLA's architecture. See [`OpenvlaConfig`] for what a recipe can set.
 pub struct Openvla {
@@ -74,14 +70,20 @@ impl Openvla {
     /// If the configuration is wrong, or its checkpoint cannot be loaded.
     pub fn new(config: OpenvlaConfig, services: HostServices) -> Result<Self> {
         config.validate()?;
+        keep_freed_memory();
         let architecture = match &config.checkpoint {
             Some(folder) => checkpoint::read_description(folder, &config)?.architecture,
             None => config.architecture()?,
         };
-        let parameters = match config.checkpoint {
-            Some(_) => Parameters::reserve(layout(&architecture)),
-            None => Parameters::draw(layout(&architecture), services.seed),
+        let names = layout(&architecture);
+        let adapters = config.lora.map(|lora| (lora::layout(&names, lora.rank), lora.alpha / lora.rank as f64));
+        let mut parameters = match config.checkpoint {
+            Some(_) => Parameters::reserve(names),
+            None => Parameters::draw(names, services.seed),
         };
+        if let Some((adapters, scale)) = adapters {
+            parameters.adapt(adapters, scale, services.seed, lora::is_trained);
+        }
         let network = Network::new(&parameters, &architecture);
         let bins = ActionBins::new(architecture.real_vocab);
         let mut policy = Self { config, architecture, services, parameters, network, bins, data: None };
@@ -251,51 +253,11 @@ impl TorchPolicy for Openvla {
     }
 
     fn save(&mut self, folder: &Path) -> Result<()> {
-        let tensors = self.parameters.iter().map(|(entry, tensor)| (entry.name.clone(), tensor.shallow_clone())).collect();
-        write_tensors(folder, WEIGHTS, tensors, SHARD_BYTES)?;
-        if let Some(data) = &self.data {
-            let text = data.prompts.to_json()?;
-            write_atomically(&folder.join(TOKENIZER), |temporary| std::fs::write(temporary, text))?;
-        }
-        let description = Description {
-            architecture: self.architecture.clone(),
-            statistics: self.data.as_ref().map(|data| (data.key.clone(), data.statistics.clone())),
-            prompt_width: self.data.as_ref().map_or(0, |data| data.prompts.width()),
-        };
-        checkpoint::write_description(folder, &description)
+        self.save_into(folder)
     }
 
     fn load(&mut self, folder: &Path) -> Result<()> {
-        let description = checkpoint::read_description(folder, &self.config)?;
-        if let Some(difference) = self.architecture.difference(&description.architecture) {
-            return Err(Error::input(format!("{}: another architecture: {difference}", folder.join("config.json").display())));
-        }
-        let files = TensorFiles::open(folder, WEIGHTS)?;
-        let absent: Vec<&str> = OPTIONAL_GROUPS.into_iter().filter(|group| !files.names().any(|name| name.starts_with(group))).collect();
-        let fresh = |name: &str| absent.iter().any(|group| name.starts_with(group));
-        for (entry, _) in self.parameters.iter().filter(|(entry, _)| !fresh(&entry.name)) {
-            files.check(&entry.name, &entry.shape)?;
-        }
-        if let Some(name) = files.names().find(|name| self.parameters.find(name).is_none()) {
-            return Err(Error::input(format!("{}: tensor `{name}` is not part of this architecture", files.file_of(name))));
-        }
-        let data = match description.statistics {
-            Some((key, statistics)) => {
-                let prompts = PromptTokenizer::from_file(&folder.join(TOKENIZER), description.prompt_width)?;
-                Some(self.data_side(key, statistics, prompts)?)
-            }
-            None => None,
-        };
-        let _no_grad = tch::no_grad_guard();
-        for (entry, tensor) in self.parameters.iter() {
-            let value = if fresh(&entry.name) { parameters::draw(entry, self.services.seed) } else { files.read(&entry.name)? };
-            tensor.shallow_clone().f_copy_(&value)?;
-        }
-        for group in absent.iter().filter(|group| self.parameters.iter().any(|(entry, _)| entry.name.starts_with(**group))) {
-            self.services.log(LogLevel::Warn, "openvla", format!("{} has no `{group}*`, drew it fresh", folder.display()));
-        }
-        self.data = data;
-        Ok(())
+        self.load_from(folder)
     }
 }
 

@@ -5,6 +5,8 @@
 
 #[path = "openvla/acting.rs"]
 mod acting;
+#[path = "openvla/adapters.rs"]
+mod adapters;
 #[path = "openvla/checkpoints.rs"]
 mod checkpoints;
 #[path = "openvla/episodes.rs"]

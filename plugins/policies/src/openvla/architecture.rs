@@ -71,14 +71,14 @@ pub struct Architecture {
 impl Architecture {
     /// About one million parameters, 64 px images in 8 px patches: what two CPU cores can train from scratch in minutes.
     pub fn tiny() -> Self {
-        let vision = VisionSize { width: 64, depth: 4, heads: 4, mlp: 256 };
+        let vision = VisionSize { width: 64, depth: 3, heads: 2, mlp: 256 };
         Self {
             image_size: 64,
             patch_size: 8,
             dino: vision,
             siglip: vision,
             register_tokens: 4,
-            language: LanguageSize { hidden: 128, intermediate: 256, layers: 3, heads: 4, rms_norm_eps: 1e-6, rope_theta: 1e4 },
+            language: LanguageSize { hidden: 128, intermediate: 256, layers: 3, heads: 2, rms_norm_eps: 1e-6, rope_theta: 1e4 },
             real_vocab: 512,
             vocab_multiple: 64,
             value_head: Some([128, 64]),

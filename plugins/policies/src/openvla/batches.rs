@@ -50,8 +50,8 @@ impl Openvla {
                         raw.shape()
                     )));
                 }
-                let values: Vec<f32> = raw
-                    .as_slice::<f32>()?
+                let values: Vec<f32> = batch
+                    .slice::<f32>(names::STATE)?
                     .iter()
                     .enumerate()
                     .map(|(i, &x)| normaliser.normalise(i % state_dim, f64::from(x)) as f32)
@@ -75,7 +75,7 @@ impl Openvla {
             )));
         }
         let range = self.architecture.first_action_token()..self.architecture.real_vocab;
-        if let Some(bad) = recorded.as_slice::<i64>()?.iter().find(|id| !range.contains(id)) {
+        if let Some(bad) = batch.slice::<i64>(names::ACTION_TOKENS)?.iter().find(|id| !range.contains(id)) {
             return Err(Error::input(format!(
                 "feature `{}` holds {bad}, action tokens are {} to {}",
                 names::ACTION_TOKENS,
@@ -98,14 +98,14 @@ impl Openvla {
                 actions.shape()
             )));
         }
-        let values = actions.as_slice::<f32>()?;
+        let values = batch.slice::<f32>(names::ACTION)?;
         if let Some(at) = values.iter().position(|x| !x.is_finite()) {
             return Err(Error::numerical(format!("feature `{}` is not finite in row {}", names::ACTION, at / (chunk * dim))));
         }
         let counted = match batch.find(ACTION_IS_PAD) {
             None => vec![true; values.len()],
             Some(padding) if padding.shape() == [rows, chunk] => {
-                padding.as_slice::<bool>()?.iter().flat_map(|&pad| std::iter::repeat_n(!pad, dim)).collect()
+                batch.slice::<bool>(ACTION_IS_PAD)?.iter().flat_map(|&pad| std::iter::repeat_n(!pad, dim)).collect()
             }
             Some(padding) => {
                 return Err(Error::input(format!(

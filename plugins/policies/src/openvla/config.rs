@@ -35,6 +35,15 @@ pub enum Placeholder {
     Slot,
 }
 
+/// Low-rank adaptation of every linear layer of backbone, projector and decoder: `W' = W + (alpha / rank) B A`. Everything else but
+/// value head and proprio projector is frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoraConfig {
+    pub rank: i64,
+    pub alpha: f64,
+}
+
 /// The component's configuration. Every field has a default, so `()` is the tiny preset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -71,6 +80,7 @@ pub struct OpenvlaConfig {
     pub detach_value: bool,
     /// Which dataset's statistics of a checkpoint to use, if it has several.
     pub statistics_key: Option<String>,
+    pub lora: Option<LoraConfig>,
 }
 
 impl Default for OpenvlaConfig {
@@ -95,6 +105,7 @@ impl Default for OpenvlaConfig {
             temperature: 1.0,
             detach_value: false,
             statistics_key: None,
+            lora: None,
         }
     }
 }
@@ -175,6 +186,14 @@ impl OpenvlaConfig {
         }
         if !(1e-3..=1e3).contains(&self.temperature) {
             return Err(Error::config("temperature", format!("must be between 0.001 and 1000, got {}", self.temperature)));
+        }
+        if let Some(lora) = self.lora {
+            if !(1..=1024).contains(&lora.rank) {
+                return Err(Error::config("lora.rank", format!("must be between 1 and 1024, got {}", lora.rank)));
+            }
+            if !(lora.alpha > 0.0 && lora.alpha <= 1e6) {
+                return Err(Error::config("lora.alpha", format!("must be above 0 and at most 1000000, got {}", lora.alpha)));
+            }
         }
         Ok(())
     }

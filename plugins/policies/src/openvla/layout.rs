@@ -22,6 +22,8 @@ pub struct ParameterLayout {
     pub init: Init,
     /// Part of the published checkpoint, but no output depends on it.
     pub unused: bool,
+    /// Weight `[outputs, inputs]` of a linear layer that low-rank adaptation applies to.
+    pub adaptable: bool,
 }
 
 /// Parameters that public checkpoints may lack: they are drawn fresh then.
@@ -78,13 +80,17 @@ struct List {
 
 impl List {
     fn add(&mut self, name: impl Into<String>, shape: &[i64], init: Init) {
-        self.entries.push(ParameterLayout { name: name.into(), shape: shape.to_vec(), init, unused: self.unused });
+        self.entries.push(ParameterLayout { name: name.into(), shape: shape.to_vec(), init, unused: self.unused, adaptable: false });
     }
 
     /// A linear layer's weight. The deviation keeps the signal's size from layer to layer at any width; at the published widths
     /// it is the usual 0.02.
     fn weight(&mut self, name: &str, inputs: i64, outputs: i64) {
         self.add(name, &[outputs, inputs], Init::TruncatedNormal((1.0 / inputs as f64).sqrt()));
+        let fresh_in_any_checkpoint = OPTIONAL_GROUPS.iter().any(|group| name.starts_with(group));
+        if let Some(entry) = self.entries.last_mut() {
+            entry.adaptable = !entry.unused && !fresh_in_any_checkpoint;
+        }
     }
 
     fn linear(&mut self, name: &str, inputs: i64, outputs: i64) {

@@ -9,10 +9,11 @@ use tch::{Kind, Tensor};
 
 use super::layout::{Init, ParameterLayout};
 
-/// Named parameter tensors (f32) in layout order.
+/// Named parameter tensors (f32) in layout order, those of low-rank adapters after all others.
 pub struct Parameters {
     entries: Vec<(ParameterLayout, Tensor)>,
     index: HashMap<String, usize>,
+    adapter_scale: f64,
 }
 
 impl Parameters {
@@ -34,7 +35,7 @@ impl Parameters {
             index.insert(entry.name.clone(), entries.len());
             entries.push((entry, tensor));
         }
-        Self { entries, index }
+        Self { entries, index, adapter_scale: 0.0 }
     }
 
     /// The parameter of that name, sharing its storage.
@@ -44,6 +45,25 @@ impl Parameters {
 
     pub fn find(&self, name: &str) -> Option<&Tensor> {
         self.index.get(name).map(|&at| &self.entries[at].1)
+    }
+
+    /// Adds adapters that count `scale` times, drawn from the seed, and freezes whatever is not among the trained.
+    pub fn adapt(&mut self, adapters: Vec<ParameterLayout>, scale: f64, seed: u64, is_trained: impl Fn(&str) -> bool) {
+        self.adapter_scale = scale;
+        for entry in adapters {
+            let tensor = draw(&entry, seed);
+            self.index.insert(entry.name.clone(), self.entries.len());
+            self.entries.push((entry, tensor));
+        }
+        for (entry, tensor) in &self.entries {
+            // Returns the same tensor.
+            let _ = tensor.set_requires_grad(is_trained(&entry.name));
+        }
+    }
+
+    /// alpha / rank of the adapters, if there are any.
+    pub fn adapter_scale(&self) -> f64 {
+        self.adapter_scale
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&ParameterLayout, &Tensor)> {

@@ -52,8 +52,9 @@ impl Block {
     fn attention(&self, x: &Tensor) -> Tensor {
         let (batch, tokens, width) = x.size3().expect("tokens are [B, N, width]");
         let qkv = self.qkv.forward(x).view([batch, tokens, 3, self.heads, width / self.heads]).permute([2, 0, 3, 1, 4]);
-        let (q, k, v) = (qkv.get(0), qkv.get(1), qkv.get(2));
-        let mixed = Tensor::scaled_dot_product_attention(&q, &k, &v, None::<&Tensor>, 0.0, false, None, false);
+        // One split: three selections would each make a full-size gradient.
+        let parts = qkv.unbind(0);
+        let mixed = Tensor::scaled_dot_product_attention(&parts[0], &parts[1], &parts[2], None::<&Tensor>, 0.0, false, None, false);
         self.proj.forward(&mixed.transpose(1, 2).reshape([batch, tokens, width]))
     }
 

@@ -220,6 +220,8 @@ fn configurations_are_checked_field_by_field() {
     check("(temperature: NaN)", "temperature");
     check("(cameras: [])", "cameras");
     check("(cameras: [\"a\", \"a\"])", "cameras[1]");
+    check("(lora: (rank: 4, alpha: NaN))", "lora.alpha");
+    check("(lora: (rank: 0, alpha: 1.0))", "lora.rank");
     check("(checkpoint: \"no/such/folder\")", "no/such/folder");
     check("(dino: (width: 30, depth: 3, heads: 4, mlp: 8))", "dino.heads");
 }

@@ -142,6 +142,8 @@ fn wrong_training_data_is_named() {
     let short = demonstrations(2).with(names::ACTION, Tensor::zeros::<f32>(&[2, 1, 4]));
     let e = policy.sft_loss(&short).unwrap_err().to_string();
     assert!(e.contains("[2, 1, 4]") && e.contains("[N, 2, 4]"), "{e}");
+    let e = policy.evaluate(&observations(2).with(names::ACTION_TOKENS, Tensor::zeros::<i32>(&[2, 2, 4]))).err().unwrap().to_string();
+    assert!(e.contains(names::ACTION_TOKENS) && e.contains("I32"), "{e}");
     let foreign = observations(2).with(names::ACTION_TOKENS, Tensor::from_vec(vec![5i64; 16], &[2, 2, 4]));
     let e = policy.evaluate(&foreign).err().unwrap().to_string();
     assert!(e.contains("holds 5") && e.contains("64 to 319"), "{e}");
