@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use abi_stable::sabi_trait;
 use abi_stable::std_types::{RResult, RStr, RVec};
 
+use super::checkpoint::write_atomically;
 use super::convert::{check_finite, from_torch};
 use super::differentiable::{ENTROPY, EVALUATE, LOG_PROB, LOSS, SFT_LOSS, VALUE, give};
 use super::{TorchPolicy, bound_threads};
@@ -72,9 +73,8 @@ impl<T: TorchPolicy + 'static> Policy for TorchPolicyAdapter<T> {
     fn save(&mut self, folder: &Path) -> Result<()> {
         let mut shared = enter(&self.shared)?;
         shared.policy.save(folder)?;
-        let path = folder.join(VERSION_FILE);
-        std::fs::write(&path, format!("{{\"weights_version\": {}}}\n", shared.version))
-            .map_err(|e| Error::io(format!("{}: {e}", path.display())))
+        let version = format!("{{\"weights_version\": {}}}\n", shared.version);
+        write_atomically(&folder.join(VERSION_FILE), version.as_bytes())
     }
 
     fn load(&mut self, folder: &Path) -> Result<()> {

@@ -58,8 +58,12 @@ pub(super) fn save(optimizer: &AdamW, folder: &Path) -> Result<()> {
 }
 
 /// Temporary file, fsync, rename, fsync of the folder: after a crash there is the old file or the new one.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension("safetensors.tmp");
+///
+/// # Errors
+/// If writing fails, e.g. because the disk is full; the temporary file is removed again.
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         let mut file = std::fs::File::create(&temporary)?;
@@ -71,7 +75,7 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(|e| {
         // Best effort: the error that matters is the one being reported.
         let _ = std::fs::remove_file(&temporary);
-        Error::io(format!("{}: cannot write the optimiser state: {e}", path.display()))
+        Error::io(format!("cannot write {}: {e}", path.display()))
     })
 }
 

@@ -83,11 +83,14 @@ impl<A: TorchAlgorithm> Learner<A> {
         'update: for epoch in 0..plan.epochs {
             for batch in split(&shuffled(rows.rows(), request.seed, epoch), plan.global_batch, f64::round) {
                 for phase in &phases {
-                    if self.services.cancelled() {
-                        return Err(Error::new(ErrorKind::Cancelled, format!("stopped in epoch {} of the update", epoch + 1)));
-                    }
                     let anchor = anchor.as_deref_mut().filter(|_| phase.updates_policy);
                     let selected = self.optimizer.select(&phase.groups);
+                    if selected.is_empty() {
+                        return Err(Error::unsupported(format!(
+                            "phase `{}` trains the groups {:?}, of which the policy has no parameters",
+                            phase.name, phase.groups
+                        )));
+                    }
                     let gathered = self.gradients(phase, &selected, rows, &split(batch, plan.micro_batch, f64::ceil), anchor)?;
                     self.check(phase, &gathered)?;
                     if self.algorithm.stop_before(&gathered.metrics) {
@@ -129,6 +132,7 @@ impl<A: TorchAlgorithm> Learner<A> {
         let mut names: Vec<&'static str> = Vec::new();
         let first = scalars.len();
         for (micro, weight) in micros.iter().zip(&weights) {
+            self.obey_cancellation()?;
             let loss = self.algorithm.loss(phase, micro, &mut self.policy)?;
             if !loss.total.requires_grad() {
                 return Err(Error::numerical(format!(
@@ -161,6 +165,7 @@ impl<A: TorchAlgorithm> Learner<A> {
     fn anchor_gradient(&mut self, selected: &[usize], anchor: &mut Anchor, micros: usize) -> Result<Vec<Tensor>> {
         let mut losses = Vec::with_capacity(micros);
         for _ in 0..micros {
+            self.obey_cancellation()?;
             let demonstrations = anchor.source.draw(anchor.batch_size).into_result().map_err(|e| e.context("anchor"))?;
             if demonstrations.rows() == 0 {
                 return Err(Error::input("the anchor's source returned no demonstration rows"));
@@ -176,6 +181,13 @@ impl<A: TorchAlgorithm> Learner<A> {
             losses.push(loss.detach());
         }
         Ok(losses)
+    }
+
+    fn obey_cancellation(&self) -> Result<()> {
+        if self.services.cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "stopped within an update; the weights are between two versions"));
+        }
+        Ok(())
     }
 
     fn check(&self, phase: &Phase, gathered: &Gathered) -> Result<()> {

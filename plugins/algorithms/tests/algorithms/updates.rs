@@ -4,7 +4,7 @@ use abi_stable::std_types::RStr;
 use twinhost_algorithms::ppo::Ppo;
 use twinhost_plugin_api::{Algorithm as _, ComponentConfig, ErrorKind, HostServices, LogLevel, Tensor, names};
 
-use crate::linear_policy::CHUNK;
+use crate::linear_policy::{CHUNK, LinearPolicy};
 use crate::subject::{Subject, metric, ppo, request, rollout};
 
 #[test]
@@ -94,6 +94,16 @@ fn the_critic_warms_up_alone() {
     assert_ne!(subject.weights("value.weight"), before.1);
     learner.update(&data, None, &request(1)).unwrap();
     assert_ne!(subject.weights("logits.weight"), before.0);
+}
+
+#[test]
+fn a_phase_without_parameters_is_refused() {
+    let mut policy = LinearPolicy::new(5);
+    policy.value = policy.value.set_requires_grad(false);
+    let mut subject = Subject::of(policy);
+    let data = rollout(&mut subject, 2, 4, 0);
+    let e = ppo(&mut subject, "(critic_warmup: 1)").update(&data, None, &request(0)).unwrap_err().to_string();
+    assert!(e.contains("`critic`") && e.contains("value"), "{e}");
 }
 
 #[test]
