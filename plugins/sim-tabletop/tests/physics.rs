@@ -61,7 +61,7 @@ fn limits_hold_under_the_hardest_commands() {
     data.qpos_mut()[..JOINTS].copy_from_slice(rest.as_slice());
     let mut controller = Controller::at(rest, forward(&rest));
     // MuJoCo's limits are soft; a joint that runs into one at full speed overshoots it by this much at most.
-    const SOFT: f64 = 0.03;
+    const SOFT: f64 = 0.05;
     let mut peak = [0.0f64; JOINTS];
     for step in 0..60 {
         let sign = if step / 15 % 2 == 0 { 1.0 } else { -1.0 };
