@@ -129,7 +129,10 @@ impl TabletopConfig {
         within("spread", self.spread, 0.0, 1.25)?;
         for (i, camera) in self.cameras.iter().enumerate() {
             if !CAMERAS.contains(&camera.as_str()) {
-                return Err(Error::config(format!("cameras[{i}]"), format!("there is no camera `{camera}`; there are: {}", CAMERAS.join(", "))));
+                return Err(Error::config(
+                    format!("cameras[{i}]"),
+                    format!("there is no camera `{camera}`; there are: {}", CAMERAS.join(", ")),
+                ));
             }
             if self.cameras[..i].contains(camera) {
                 return Err(Error::config(format!("cameras[{i}]"), format!("`{camera}` is listed twice")));
@@ -139,7 +142,10 @@ impl TabletopConfig {
         for (i, name) in self.objects.iter().enumerate() {
             if !known.iter().any(|o| o.split == Split::Train && o.name == *name) {
                 let names: Vec<_> = known.iter().filter(|o| o.split == Split::Train).map(|o| o.name.as_str()).collect();
-                return Err(Error::config(format!("objects[{i}]"), format!("there is no training object `{name}`; there are: {}", names.join(", "))));
+                return Err(Error::config(
+                    format!("objects[{i}]"),
+                    format!("there is no training object `{name}`; there are: {}", names.join(", ")),
+                ));
             }
         }
         for (i, text) in self.instructions.iter().enumerate() {

@@ -83,7 +83,9 @@ const NEEDS: [&str; 7] = [
 fn scene(observation: &Batch, row: usize) -> Result<Scene> {
     let slice = |name: &str, width: usize| -> Result<&[f64]> {
         let values = observation.slice::<f64>(name)?;
-        values.get(row * width..(row + 1) * width).ok_or_else(|| Error::input(format!("feature `{name}` has no row {row} of {width} numbers")))
+        values
+            .get(row * width..(row + 1) * width)
+            .ok_or_else(|| Error::input(format!("feature `{name}` has no row {row} of {width} numbers")))
     };
     let objects = slice(observe::OBJECT_POSES, 32)?;
     let kinds = observation.slice::<i64>(observe::TASK_KIND)?;

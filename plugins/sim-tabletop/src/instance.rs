@@ -67,7 +67,21 @@ impl Instance {
         let mode = Mode { variant: Variant::Train, auto_reset: false, privileged: false };
         let cell = cell.clone();
         let (instruction, progress) = (String::new(), Progress::default());
-        Ok(Self { cell, data, object, mode, first_seed: 0, episode: 0, seed: 0, step: 0, instruction, controller, progress, done: true, measured })
+        Ok(Self {
+            cell,
+            data,
+            object,
+            mode,
+            first_seed: 0,
+            episode: 0,
+            seed: 0,
+            step: 0,
+            instruction,
+            controller,
+            progress,
+            done: true,
+            measured,
+        })
     }
 
     /// Starts the first episode of a seed.
@@ -147,7 +161,9 @@ impl Instance {
         self.measured = measure(&self.data, &self.cell.ids, self.cell.task());
         // MuJoCo resets a state that became NaN or huge, and counts that as a warning.
         let warnings = self.data.warning();
-        [MjtWarning::mjWARN_BADQPOS, MjtWarning::mjWARN_BADQVEL, MjtWarning::mjWARN_BADQACC].iter().all(|w| warnings[*w as usize].number == 0)
+        [MjtWarning::mjWARN_BADQPOS, MjtWarning::mjWARN_BADQVEL, MjtWarning::mjWARN_BADQACC]
+            .iter()
+            .all(|w| warnings[*w as usize].number == 0)
     }
 
     /// Executes a chunk of `actions` `[C, 7]` and observes.
@@ -175,7 +191,11 @@ impl Instance {
                 reward[c] = verdict.reward as f32;
                 terminated[c] = verdict.success && self.cell.config.terminate_on_success;
             } else {
-                self.cell.services.log(LogLevel::Warn, COMPONENT, format!("the physics of seed {} diverged; the episode ends here", self.seed));
+                self.cell.services.log(
+                    LogLevel::Warn,
+                    COMPONENT,
+                    format!("the physics of seed {} diverged; the episode ends here", self.seed),
+                );
                 terminated[c] = true;
             }
             truncated[c] = !terminated[c] && self.step >= self.cell.config.max_episode_steps as u64;

@@ -129,9 +129,8 @@ pub fn measure(data: &Data, ids: &SceneIds, task: TaskKind) -> Measured {
             Owner::Thing | Owner::Other => {}
         }
     }
-    let presses = |force: &Vector3<f64>, outward: Vector3<f64>| {
-        force.norm() >= GRASP_FORCE && force.angle(&outward) <= GRASP_ANGLE.to_radians()
-    };
+    let presses =
+        |force: &Vector3<f64>, outward: Vector3<f64>| force.norm() >= GRASP_FORCE && force.angle(&outward) <= GRASP_ANGLE.to_radians();
     let thing = isometry(&data.xpos()[ids.thing_body], &data.xquat()[ids.thing_body]);
     let (thing, drawer) = match task {
         TaskKind::PickPlace | TaskKind::PushCube => (thing, (0.0, 0.0)),

@@ -83,7 +83,8 @@ fn carton() -> (Vec<Part>, [f64; 3]) {
 /// Every object, those of the training distribution first; the order is part of the recorded state and never changes.
 pub fn catalogue() -> Vec<Object> {
     type Maker = fn() -> (Vec<Part>, [f64; 3]);
-    let seen: [(&'static str, Maker, f64); 4] = [("cube", cube, 0.06), ("can", can, 0.06), ("block", block, 0.06), ("bottle", bottle, 0.05)];
+    let seen: [(&'static str, Maker, f64); 4] =
+        [("cube", cube, 0.06), ("can", can, 0.06), ("block", block, 0.06), ("bottle", bottle, 0.05)];
     let unseen: [(&'static str, Maker, f64); 3] = [("ball", ball, 0.04), ("carton", carton, 0.08), ("cube", cube, 0.06)];
     let mut objects = Vec::new();
     let mut add = |noun: &'static str, maker: Maker, mass: f64, (colour, rgb): (&'static str, [f64; 3]), split: Split| {

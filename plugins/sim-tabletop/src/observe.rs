@@ -56,7 +56,9 @@ pub fn image_name(camera: &str) -> String {
 pub fn features(config: &TabletopConfig) -> Vec<FeatureSpec> {
     let mut features = vec![FeatureSpec::new(names::STATE, DType::F32, &[8]).named(&STATE_NAMES)];
     for camera in &config.cameras {
-        features.push(FeatureSpec::new(image_name(camera), DType::U8, &[config.height, config.width, 3]).named(&["height", "width", "channel"]));
+        features.push(
+            FeatureSpec::new(image_name(camera), DType::U8, &[config.height, config.width, 3]).named(&["height", "width", "channel"]),
+        );
     }
     features
 }
@@ -128,7 +130,11 @@ pub fn insert(batch: &mut Batch, prefix: &str, config: &TabletopConfig, rows: &[
     if truths.len() != count {
         return;
     }
-    fn gather<T: twinhost_plugin_api::Element, const N: usize>(truths: &[&Truth], field: impl Fn(&Truth) -> [T; N], shape: &[usize]) -> Tensor {
+    fn gather<T: twinhost_plugin_api::Element, const N: usize>(
+        truths: &[&Truth],
+        field: impl Fn(&Truth) -> [T; N],
+        shape: &[usize],
+    ) -> Tensor {
         Tensor::from_vec(truths.iter().flat_map(|t| field(t)).collect(), &[&[truths.len()], shape].concat())
     }
     batch.insert(name(EEF_POSE), gather(&truths, |t| t.eef_pose, &[4, 4]));

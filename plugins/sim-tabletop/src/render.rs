@@ -9,7 +9,8 @@ use twinhost_plugin_api::{Error, Result};
 use crate::gap::Gap;
 use crate::measure::Data;
 
-const REMEDY: &str = "install Mesa's software device with `apt install libegl1 libegl-mesa0 libgl1-mesa-dri`, or train without images (`cameras: []`)";
+const REMEDY: &str =
+    "install Mesa's software device with `apt install libegl1 libegl-mesa0 libgl1-mesa-dri`, or train without images (`cameras: []`)";
 
 /// What an OpenGL context is made for: MuJoCo clears the whole off-screen buffer for every image, so each image size has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +72,8 @@ fn cause(error: &dyn std::error::Error) -> String {
 /// The noise is the sum of four uniform bytes, which is close to normal and cheap enough for every frame.
 pub fn develop(pixels: &mut [u8], gap: &Gap, rng: &mut ChaCha8Rng) {
     if gap.white_balance != [1.0; 3] {
-        let tables = gap.white_balance.map(|gain| -> Vec<u8> { (0..=255u8).map(|v| (f64::from(v) * gain).round().min(255.0) as u8).collect() });
+        let tables =
+            gap.white_balance.map(|gain| -> Vec<u8> { (0..=255u8).map(|v| (f64::from(v) * gain).round().min(255.0) as u8).collect() });
         for pixel in pixels.chunks_exact_mut(3) {
             for (value, table) in pixel.iter_mut().zip(&tables) {
                 *value = table[usize::from(*value)];

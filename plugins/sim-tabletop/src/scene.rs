@@ -50,16 +50,13 @@ fn base_camera(task: TaskKind, gap: &Gap) -> String {
     let right = Vector3::z().cross(&back).normalize();
     let frame = Rotation3::from_basis_unchecked(&[right, back.cross(&right), back]);
     let [pitch, yaw, roll] = gap.camera_tilt.map(f64::to_radians);
-    let tilted = frame * Rotation3::from_axis_angle(&Vector3::y_axis(), yaw) * Rotation3::from_axis_angle(&Vector3::x_axis(), pitch)
+    let tilted = frame
+        * Rotation3::from_axis_angle(&Vector3::y_axis(), yaw)
+        * Rotation3::from_axis_angle(&Vector3::x_axis(), pitch)
         * Rotation3::from_axis_angle(&Vector3::z_axis(), roll);
     let position = eye + frame * Vector3::from(gap.camera_offset);
     let (x, y) = (tilted * Vector3::x(), tilted * Vector3::y());
-    format!(
-        r#"<camera name="base" pos="{}" xyaxes="{} {}" fovy="{fovy}"/>"#,
-        triple(position.into()),
-        triple(x.into()),
-        triple(y.into()),
-    )
+    format!(r#"<camera name="base" pos="{}" xyaxes="{} {}" fovy="{fovy}"/>"#, triple(position.into()), triple(x.into()), triple(y.into()),)
 }
 
 /// MJCF text of the task's scene with the given object.

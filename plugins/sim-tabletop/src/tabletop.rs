@@ -102,7 +102,8 @@ impl Env for Tabletop {
             let (row, step, dim) = (at / (shape[1] * ACTION_DIM), at / ACTION_DIM % shape[1], at % ACTION_DIM);
             return Err(Error::input(format!(
                 "action `{}` of environment {row}, step {step} of the chunk, is {}; actions must be finite",
-                observe::ACTION_NAMES[dim], values[at]
+                observe::ACTION_NAMES[dim],
+                values[at]
             )));
         }
         let chunk = shape[1];

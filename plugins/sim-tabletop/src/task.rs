@@ -91,9 +91,11 @@ pub fn subtasks(task: TaskKind) -> Vec<SubtaskSpec> {
 /// The task's own instruction templates.
 pub fn templates(task: TaskKind) -> &'static [&'static str] {
     match task {
-        TaskKind::PickPlace => {
-            &["pick up the {object} and place it into the white tray", "put the {object} into the tray", "move the {object} to the white tray"]
-        }
+        TaskKind::PickPlace => &[
+            "pick up the {object} and place it into the white tray",
+            "put the {object} into the tray",
+            "move the {object} to the white tray",
+        ],
         TaskKind::PushCube => &["push the {object} onto the target", "slide the {object} to the target disc"],
         TaskKind::OpenDrawer => &["open the {colour} drawer", "pull the {colour} drawer open"],
         TaskKind::CloseDrawer => &["close the {colour} drawer", "push the {colour} drawer shut"],

@@ -18,7 +18,12 @@ enum Job {
     Reset(Vec<u64>, Mode),
     /// Actions of this worker's rows, `[rows, C, 7]`.
     Step(Vec<f32>),
-    Picture { row: usize, camera: usize, width: usize, height: usize },
+    Picture {
+        row: usize,
+        camera: usize,
+        width: usize,
+        height: usize,
+    },
     Save,
     Load(Vec<Vec<u8>>),
 }

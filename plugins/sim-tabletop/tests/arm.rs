@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
-use twinhost_sim_tabletop::controller::{Controller, WORKSPACE_LOW, LEASH, MAX_TURN};
+use twinhost_sim_tabletop::controller::{Controller, LEASH, MAX_TURN, WORKSPACE_LOW};
 use twinhost_sim_tabletop::kinematics::*;
 use twinhost_sim_tabletop::scene::{FINGER_CLOSED, FINGER_OPEN};
 
@@ -62,7 +62,6 @@ fn inverse_keeps_joint_limits_for_unreachable_targets() {
         assert!((JOINT_LOW[i]..=JOINT_HIGH[i]).contains(&q[i]), "joint {i}: {}", q[i]);
     }
 }
-
 
 fn at_rest() -> Controller {
     let q = JointVector::from(REST);

@@ -56,7 +56,8 @@ fn the_expert_checks_its_fields_too() {
         ("(variation: -1)", "variation"),
         ("(nois: 0.1)", "nois"),
     ] {
-        let message = Expert::create(ComponentConfig::new(text), services()).err().unwrap_or_else(|| panic!("{text} was accepted")).to_string();
+        let message =
+            Expert::create(ComponentConfig::new(text), services()).err().unwrap_or_else(|| panic!("{text} was accepted")).to_string();
         assert!(message.contains(field), "{text}: {message}");
     }
 }

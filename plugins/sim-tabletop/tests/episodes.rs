@@ -88,7 +88,12 @@ fn a_loaded_state_continues_bit_for_bit() {
         }
         let state = env.save_state().unwrap();
         let follow = |env: &mut Tabletop| -> Vec<Vec<u8>> {
-            (6..14).flat_map(|step| { let b = env.step(&actions(&seeds, step, 1)).unwrap(); (0..3).map(move |r| row_bytes(&b, r)) }).collect()
+            (6..14)
+                .flat_map(|step| {
+                    let b = env.step(&actions(&seeds, step, 1)).unwrap();
+                    (0..3).map(move |r| row_bytes(&b, r))
+                })
+                .collect()
         };
         let undisturbed = follow(&mut env);
         let mut fresh = create(&text, 1);
@@ -184,7 +189,8 @@ fn variants_draw_from_disjoint_distributions() {
     let mut draw = |variant: &str| {
         let batch = env.reset(&ResetRequest::new(seeds.clone()).variant(variant).privileged()).unwrap();
         let words: Vec<String> = batch.texts(names::TASK).unwrap().iter().map(|t| t.to_string()).collect();
-        let objects: Vec<(f64, f64)> = batch.slice::<f64>("privileged.object_poses").unwrap().chunks_exact(32).map(|m| (m[3], m[7])).collect();
+        let objects: Vec<(f64, f64)> =
+            batch.slice::<f64>("privileged.object_poses").unwrap().chunks_exact(32).map(|m| (m[3], m[7])).collect();
         (words, objects)
     };
     let inside = |(x, y): &(f64, f64)| (x + 0.098).abs() <= 0.1 + 1e-9 && (y + 0.165).abs() <= 0.1 + 1e-9;

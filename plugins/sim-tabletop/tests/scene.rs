@@ -39,7 +39,15 @@ fn every_object_fits_the_gripper_and_its_bounding_box() {
             assert!(radial[0] <= object.half[0] + 1e-12 && radial[1] <= object.half[1] + 1e-12, "{}", object.name);
             assert!(p.z.abs() + height <= object.half[2] + 1e-12, "{}", object.name);
         }
-        let lowest = object.parts.iter().map(|p| p.z - if p.shape == Shape::Box { p.size[2] } else if p.shape == Shape::Sphere { p.size[0] } else { p.size[1] });
+        let lowest = object.parts.iter().map(|p| {
+            p.z - if p.shape == Shape::Box {
+                p.size[2]
+            } else if p.shape == Shape::Sphere {
+                p.size[0]
+            } else {
+                p.size[1]
+            }
+        });
         let lowest = lowest.fold(f64::INFINITY, f64::min);
         assert!((lowest + object.half[2]).abs() < 1e-12, "{} floats or sinks: {lowest}", object.name);
     }

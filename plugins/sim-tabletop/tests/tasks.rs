@@ -111,7 +111,8 @@ fn push_follows_the_formula() {
         assert_eq!(verdict.success, expected, "x {x} z {z}");
         assert!(!expected || verdict.reward == 4.0);
     }
-    let sparse = judge(TaskKind::PushCube, RewardMode::Sparse, &Measured { thing: at(0.1, 0.0, half), ..m }, &cube(), &mut Progress::default());
+    let sparse =
+        judge(TaskKind::PushCube, RewardMode::Sparse, &Measured { thing: at(0.1, 0.0, half), ..m }, &cube(), &mut Progress::default());
     close(sparse.reward, 1.0);
 }
 
@@ -125,9 +126,10 @@ fn drawers_follow_the_formula_in_both_directions() {
     // Half of what is needed: reaching counts 2, moving 2 * 0.5.
     close(dense(TaskKind::OpenDrawer, &m(0.5 * enough, 0.0)).reward, 3.0);
     close(dense(TaskKind::CloseDrawer, &m(DRAWER_TRAVEL - 0.5 * enough, 0.0)).reward, 3.0);
-    for (task, far, short) in
-        [(TaskKind::OpenDrawer, enough + 1e-9, enough - 1e-6), (TaskKind::CloseDrawer, DRAWER_TRAVEL - enough - 1e-9, DRAWER_TRAVEL - enough + 1e-6)]
-    {
+    for (task, far, short) in [
+        (TaskKind::OpenDrawer, enough + 1e-9, enough - 1e-6),
+        (TaskKind::CloseDrawer, DRAWER_TRAVEL - enough - 1e-9, DRAWER_TRAVEL - enough + 1e-6),
+    ] {
         assert!(dense(task, &m(far, 0.05)).success);
         assert!(!dense(task, &m(far, 0.11)).success, "still moving");
         assert!(!dense(task, &m(short, 0.0)).success);

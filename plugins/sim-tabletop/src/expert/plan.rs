@@ -127,7 +127,10 @@ impl Mind {
         }
         let mut leg = self.leg(scene);
         // The last phase holds until the episode ends.
-        while self.spent >= leg.least && (leg.position - scene.eef.translation.vector).norm() <= leg.tolerance && self.phase < last_phase(scene.task) {
+        while self.spent >= leg.least
+            && (leg.position - scene.eef.translation.vector).norm() <= leg.tolerance
+            && self.phase < last_phase(scene.task)
+        {
             self.enter(self.phase + 1);
             leg = self.leg(scene);
         }
@@ -172,7 +175,8 @@ impl Mind {
         let grip = object + Vector3::new(0.0, 0.0, (scene.half.z - 0.025).max(0.0)) + self.habits.aim;
         let travel = 0.075 + scene.half.z;
         let tray = scene.place.translation.vector + self.habits.place;
-        let leg = |position: Vector3<f64>, open: bool, pace: f64, tolerance: f64, least: u32| Leg { position, yaw, open, pace, tolerance, least };
+        let leg =
+            |position: Vector3<f64>, open: bool, pace: f64, tolerance: f64, least: u32| Leg { position, yaw, open, pace, tolerance, least };
         let held = |z: f64| Vector3::new(tray.x, tray.y, z);
         match self.phase {
             0 => leg(grip + Vector3::z() * self.habits.approach, true, 1.0, 0.02, 0),
@@ -190,7 +194,14 @@ impl Mind {
         let cube = scene.thing.translation.vector;
         let z = 0.022 + self.habits.aim.z;
         let behind = Vector3::new(cube.x - scene.half.x - 0.045, cube.y + self.habits.aim.y, z);
-        let leg = |position: Vector3<f64>, pace: f64, tolerance: f64| Leg { position, yaw: self.habits.yaw, open: false, pace, tolerance, least: 0 };
+        let leg = |position: Vector3<f64>, pace: f64, tolerance: f64| Leg {
+            position,
+            yaw: self.habits.yaw,
+            open: false,
+            pace,
+            tolerance,
+            least: 0,
+        };
         match self.phase {
             0 => leg(behind + Vector3::z() * self.habits.approach, 1.0, 0.02),
             1 => leg(behind, 0.9, 0.012),
@@ -222,7 +233,14 @@ impl Mind {
         let handle = scene.thing.translation.vector + self.habits.aim;
         let front = handle - Vector3::x() * 0.065;
         let closed = scene.place * Translation3::from(Vector3::from(HANDLE_IN_DRAWER));
-        let leg = |position: Vector3<f64>, pace: f64, tolerance: f64| Leg { position, yaw: self.habits.yaw, open: false, pace, tolerance, least: 0 };
+        let leg = |position: Vector3<f64>, pace: f64, tolerance: f64| Leg {
+            position,
+            yaw: self.habits.yaw,
+            open: false,
+            pace,
+            tolerance,
+            least: 0,
+        };
         match self.phase {
             0 => leg(front + Vector3::z() * self.habits.approach, 1.0, 0.02),
             1 => leg(front, 0.9, 0.015),

@@ -49,10 +49,7 @@ fn loose_object(xml: &mut String, gap: &Gap, object: &Object) {
     let mass = gap.mass * object.mass;
     let [x, y, z] = object.half.map(|h| h * h);
     let inertia = triple([y + z, x + z, x + y].map(|sum| mass / 3.0 * sum));
-    let _ = writeln!(
-        xml,
-        r#"<body name="object"><freejoint name="object"/><inertial pos="0 0 0" mass="{mass}" diaginertia="{inertia}"/>"#
-    );
+    let _ = writeln!(xml, r#"<body name="object"><freejoint name="object"/><inertial pos="0 0 0" mass="{mass}" diaginertia="{inertia}"/>"#);
     let mut parts: Vec<&Part> = object.parts.iter().collect();
     for (slot, shape) in SLOTS.iter().enumerate() {
         let kind = match shape {
@@ -63,7 +60,10 @@ fn loose_object(xml: &mut String, gap: &Gap, object: &Object) {
         // A rolling ball needs rolling friction.
         let condim = if *shape == Shape::Sphere { 6 } else { 3 };
         let Some(at) = parts.iter().position(|p| p.shape == *shape) else {
-            let _ = writeln!(xml, r#"<geom name="object_{slot}" type="{kind}" size="0.001 0.001 0.001" rgba="0 0 0 0" {VACANT} condim="{condim}"/>"#);
+            let _ = writeln!(
+                xml,
+                r#"<geom name="object_{slot}" type="{kind}" size="0.001 0.001 0.001" rgba="0 0 0 0" {VACANT} condim="{condim}"/>"#
+            );
             continue;
         };
         let part = parts.remove(at);

@@ -20,7 +20,8 @@ pub enum Variant {
     OodStart,
 }
 
-pub const VARIANTS: [(&str, Variant); 3] = [("train", Variant::Train), ("ood_object", Variant::OodObject), ("ood_start", Variant::OodStart)];
+pub const VARIANTS: [(&str, Variant); 3] =
+    [("train", Variant::Train), ("ood_object", Variant::OodObject), ("ood_start", Variant::OodStart)];
 
 /// Standard deviation of the arm's start joints (ManiSkill), radians.
 const JOINT_NOISE: f64 = 0.02;
@@ -42,7 +43,9 @@ struct Region {
 /// far targets lie beyond the arm's comfortable reach.
 fn regions(task: TaskKind) -> (Region, Region) {
     match task {
-        TaskKind::PickPlace => (Region { centre: [-0.098, -0.165], half: [0.1, 0.1] }, Region { centre: [-0.148, 0.06], half: [0.05, 0.075] }),
+        TaskKind::PickPlace => {
+            (Region { centre: [-0.098, -0.165], half: [0.1, 0.1] }, Region { centre: [-0.148, 0.06], half: [0.05, 0.075] })
+        }
         TaskKind::PushCube => (Region { centre: [-0.15, 0.0], half: [0.08, 0.1] }, Region { centre: [0.0, 0.0], half: [0.0, 0.0] }),
         TaskKind::OpenDrawer | TaskKind::CloseDrawer => {
             (Region { centre: [0.17, 0.0], half: [0.02, 0.06] }, Region { centre: [0.0, 0.0], half: [0.0, 0.0] })
