@@ -4,7 +4,7 @@
 mod crash;
 #[path = "data/fixtures.rs"]
 mod fixtures;
-#[path = "data/sampling.rs"]
-mod sampling;
 #[path = "data/samples.rs"]
 mod samples;
+#[path = "data/sampling.rs"]
+mod sampling;

@@ -48,11 +48,16 @@ impl EpisodeBuffer {
     /// datasets' features differ.
     pub fn load(datasets: &[&Dataset], cameras: Cameras) -> Result<Self> {
         let mut parts: BTreeMap<String, Vec<Tensor>> = BTreeMap::new();
-        let mut out = Self { features: BTreeMap::new(), tasks: Vec::new(), task_of_frame: Vec::new(), episode_of_frame: Vec::new(), starts: vec![0] };
+        let mut out =
+            Self { features: BTreeMap::new(), tasks: Vec::new(), task_of_frame: Vec::new(), episode_of_frame: Vec::new(), starts: vec![0] };
         for dataset in datasets {
             let image = |name: &str| training_name(name).is_some_and(|n| n.starts_with(names::IMAGES));
-            let stored: Vec<&str> =
-                dataset.info().own_features().map(|(n, _)| n).filter(|n| training_name(n).is_some() && (cameras == Cameras::Load || !image(n))).collect();
+            let stored: Vec<&str> = dataset
+                .info()
+                .own_features()
+                .map(|(n, _)| n)
+                .filter(|n| training_name(n).is_some() && (cameras == Cameras::Load || !image(n)))
+                .collect();
             let frames = dataset.frames(0..dataset.episodes().len(), &stored)?;
             for (name, tensor) in frames.columns {
                 let name = training_name(&name).unwrap_or(name);
@@ -70,11 +75,17 @@ impl EpisodeBuffer {
         }
         for (name, tensors) in parts {
             if tensors.len() != datasets.len() {
-                return Err(DataError::refused(format!("feature `{name}` is in {} of the {} datasets only", tensors.len(), datasets.len())));
+                return Err(DataError::refused(format!(
+                    "feature `{name}` is in {} of the {} datasets only",
+                    tensors.len(),
+                    datasets.len()
+                )));
             }
             let joined = match <[Tensor; 1]>::try_from(tensors) {
                 Ok([only]) => only,
-                Err(several) => Tensor::concat_rows(&several.iter().collect::<Vec<_>>()).map_err(|e| e.context(format!("feature `{name}`")))?,
+                Err(several) => {
+                    Tensor::concat_rows(&several.iter().collect::<Vec<_>>()).map_err(|e| e.context(format!("feature `{name}`")))?
+                }
             };
             out.features.insert(name, joined);
         }
@@ -208,7 +219,11 @@ fn check_finite(dataset: &Dataset, name: &str, tensor: &Tensor) -> Result<()> {
         return Ok(());
     }
     match tensor.as_slice::<f32>()?.iter().position(|v| !v.is_finite()) {
-        Some(at) => Err(DataError::refused(format!("{}: `{name}` is not finite at frame {}", dataset.root().display(), at / tensor.row_len().max(1)))),
+        Some(at) => Err(DataError::refused(format!(
+            "{}: `{name}` is not finite at frame {}",
+            dataset.root().display(),
+            at / tensor.row_len().max(1)
+        ))),
         None => Ok(()),
     }
 }

@@ -117,7 +117,11 @@ fn flatten(column: &ArrayRef, shape: &[usize]) -> Result<ArrayRef, String> {
         axis += 1;
     }
     let expected = column.len() * shape.iter().product::<usize>();
-    if array.len() == expected { Ok(array) } else { Err(format!("{} values in {} rows do not fill the feature's shape {shape:?}", array.len(), column.len())) }
+    if array.len() == expected {
+        Ok(array)
+    } else {
+        Err(format!("{} values in {} rows do not fill the feature's shape {shape:?}", array.len(), column.len()))
+    }
 }
 
 fn check_lengths(mut lengths: impl Iterator<Item = usize>, expected: usize) -> Result<(), usize> {

@@ -41,7 +41,10 @@ impl Dataset {
         let info = Info::read(root)?;
         let mut tasks = if info.total_tasks == 0 { Vec::new() } else { tables::read_tasks(root, &info)? };
         if tasks.len() < info.total_tasks {
-            return Err(DataError::format(root.join("meta/info.json"), format!("announces {} tasks, but {} are listed", info.total_tasks, tasks.len())));
+            return Err(DataError::format(
+                root.join("meta/info.json"),
+                format!("announces {} tasks, but {} are listed", info.total_tasks, tasks.len()),
+            ));
         }
         tasks.truncate(info.total_tasks);
         let episodes = tables::read_episodes(root, &info)?;
@@ -79,7 +82,11 @@ impl Dataset {
     /// If a feature is unknown or stored as video, a file is missing or damaged, or frames are missing or listed twice.
     pub fn frames(&self, episodes: Range<usize>, features: &[&str]) -> Result<Frames> {
         if episodes.end > self.episodes.len() || episodes.start > episodes.end {
-            return Err(DataError::refused(format!("episodes {episodes:?} do not exist: {} has {}", self.root.display(), self.episodes.len())));
+            return Err(DataError::refused(format!(
+                "episodes {episodes:?} do not exist: {} has {}",
+                self.root.display(),
+                self.episodes.len()
+            )));
         }
         let (first, count) = (self.starts[episodes.start], self.starts[episodes.end] - self.starts[episodes.start]);
         let mut out = Frames { columns: BTreeMap::new(), task: vec![0; count] };
@@ -102,12 +109,16 @@ impl Dataset {
                     if std::mem::replace(&mut seen[row], true) {
                         return Err(broken(format!("frame {} is there twice", first + row)));
                     }
-                    out.task[row] = usize::try_from(task).ok().filter(|&t| t < self.tasks.len()).ok_or_else(|| broken(format!("there is no task {task}")))?;
+                    out.task[row] = usize::try_from(task)
+                        .ok()
+                        .filter(|&t| t < self.tasks.len())
+                        .ok_or_else(|| broken(format!("there is no task {task}")))?;
                 }
                 for (name, tensor) in &mut out.columns {
                     let values = column(name)?;
                     let is_image = self.info.features[name].storage() == Storage::Images;
-                    let decoded = if is_image { images::decode(values, &targets, tensor) } else { columns::decode(values, &targets, tensor) };
+                    let decoded =
+                        if is_image { images::decode(values, &targets, tensor) } else { columns::decode(values, &targets, tensor) };
                     decoded.map_err(|e| broken(format!("column `{name}`: {e}")))?;
                 }
                 Ok(())
@@ -115,7 +126,10 @@ impl Dataset {
         }
         match seen.iter().filter(|s| !**s).count() {
             0 => Ok(out),
-            missing => Err(DataError::format(&self.root, format!("{missing} of the {count} frames of episodes {episodes:?} are missing from its data files"))),
+            missing => Err(DataError::format(
+                &self.root,
+                format!("{missing} of the {count} frames of episodes {episodes:?} are missing from its data files"),
+            )),
         }
     }
 
@@ -145,7 +159,11 @@ impl Dataset {
                 )));
             }
             Storage::Other => {
-                return Err(DataError::refused(format!("feature `{name}` of {} has dtype `{}`, which is not a tensor", self.root.display(), entry.dtype)));
+                return Err(DataError::refused(format!(
+                    "feature `{name}` of {} has dtype `{}`, which is not a tensor",
+                    self.root.display(),
+                    entry.dtype
+                )));
             }
         };
         let shape: Vec<usize> = std::iter::once(rows).chain(entry.frame_shape()).collect();

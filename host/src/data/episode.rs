@@ -70,7 +70,9 @@ impl Episode {
             let dtype = match entry.storage() {
                 Storage::Numbers(dtype) => dtype,
                 Storage::Images => DType::U8,
-                Storage::Video | Storage::Other => return Err(DataError::refused(format!("feature `{name}` has dtype `{}`, which this host cannot write", entry.dtype))),
+                Storage::Video | Storage::Other => {
+                    return Err(DataError::refused(format!("feature `{name}` has dtype `{}`, which this host cannot write", entry.dtype)));
+                }
             };
             let tensor = self.get(name)?;
             let mut shape = vec![frames];

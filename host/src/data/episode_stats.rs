@@ -31,7 +31,17 @@ impl FeatureStats {
     /// The fields in LeRobot's order, by name.
     pub fn fields(&self) -> [(&'static str, &Vec<f64>); 9] {
         let [a, b, c, d, e] = &self.quantiles;
-        [("min", &self.min), ("max", &self.max), ("mean", &self.mean), ("std", &self.std), ("q01", a), ("q10", b), ("q50", c), ("q90", d), ("q99", e)]
+        [
+            ("min", &self.min),
+            ("max", &self.max),
+            ("mean", &self.mean),
+            ("std", &self.std),
+            ("q01", a),
+            ("q10", b),
+            ("q50", c),
+            ("q90", d),
+            ("q99", e),
+        ]
     }
 
     /// Over the first axis of `[T, ...]`.
@@ -93,7 +103,8 @@ impl FeatureStats {
         for histogram in &histograms {
             let total: u64 = histogram.iter().sum();
             let n = total.max(1) as f64;
-            let moment = |f: &dyn Fn(f64) -> f64| histogram.iter().enumerate().map(|(v, &c)| c as f64 * f(v as f64 / 255.0)).sum::<f64>() / n;
+            let moment =
+                |f: &dyn Fn(f64) -> f64| histogram.iter().enumerate().map(|(v, &c)| c as f64 * f(v as f64 / 255.0)).sum::<f64>() / n;
             let mean = moment(&|v| v);
             let level = |rank: u64| {
                 let mut seen = 0;
@@ -135,7 +146,8 @@ impl FeatureStats {
     }
 
     fn to_json(&self) -> Value {
-        let mut entry: serde_json::Map<String, Value> = self.fields().iter().map(|(k, v)| (k.to_string(), nested(v, &self.shape))).collect();
+        let mut entry: serde_json::Map<String, Value> =
+            self.fields().iter().map(|(k, v)| (k.to_string(), nested(v, &self.shape))).collect();
         entry.insert("count".into(), json!([self.count]));
         entry.into()
     }
@@ -255,7 +267,8 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_finite_is_named() {
-        let e = FeatureStats::of("observation.state", &Tensor::from_vec(vec![0.0f32, 1.0, 2.0, f32::NAN], &[2, 2])).unwrap_err().to_string();
+        let e =
+            FeatureStats::of("observation.state", &Tensor::from_vec(vec![0.0f32, 1.0, 2.0, f32::NAN], &[2, 2])).unwrap_err().to_string();
         assert!(e.contains("`observation.state` is NaN at frame 1, entry 1"), "{e}");
     }
 

@@ -22,7 +22,8 @@ fn on_all_cores<J: Send, R: Send>(jobs: Vec<J>, work: impl Fn(J) -> Result<R, St
     let shares: Vec<Vec<J>> = std::iter::from_fn(|| Some(jobs.by_ref().take(share).collect()).filter(|s: &Vec<J>| !s.is_empty())).collect();
     let work = &work;
     std::thread::scope(|scope| {
-        let handles: Vec<_> = shares.into_iter().map(|s| scope.spawn(move || s.into_iter().map(work).collect::<Result<Vec<R>, String>>())).collect();
+        let handles: Vec<_> =
+            shares.into_iter().map(|s| scope.spawn(move || s.into_iter().map(work).collect::<Result<Vec<R>, String>>())).collect();
         let mut all = Vec::new();
         for handle in handles {
             all.extend(handle.join().map_err(|_| "an image worker panicked".to_string())??);
@@ -74,7 +75,8 @@ pub fn decode(column: &ArrayRef, targets: Targets<'_>, out: &mut Tensor) -> Resu
     };
     let shape = out.shape();
     let (height, width, row_len) = (shape[1], shape[2], out.row_len().max(1));
-    let mut slots: Vec<Option<&mut [u8]>> = out.as_mut_slice::<u8>().map_err(|e| e.to_string())?.chunks_exact_mut(row_len).map(Some).collect();
+    let mut slots: Vec<Option<&mut [u8]>> =
+        out.as_mut_slice::<u8>().map_err(|e| e.to_string())?.chunks_exact_mut(row_len).map(Some).collect();
     let mut jobs = Vec::new();
     for (row, target) in targets.iter().enumerate() {
         let Some(slot) = target.and_then(|t| slots.get_mut(t)).and_then(Option::take) else { continue };

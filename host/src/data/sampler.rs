@@ -34,10 +34,14 @@ impl MixedSampler {
         }
         let usable = |set: &Option<Arc<EpisodeBuffer>>| set.as_ref().is_some_and(|b| !b.is_empty());
         if alpha > 0.0 && !usable(&sim) {
-            return Err(DataError::refused(format!("alpha is {alpha}, but there are no simulated demonstrations; generate some or set alpha to 0")));
+            return Err(DataError::refused(format!(
+                "alpha is {alpha}, but there are no simulated demonstrations; generate some or set alpha to 0"
+            )));
         }
         if alpha < 1.0 && !usable(&real) {
-            return Err(DataError::refused(format!("alpha is {alpha}, but there are no real demonstrations; record some or set alpha to 1")));
+            return Err(DataError::refused(format!(
+                "alpha is {alpha}, but there are no real demonstrations; record some or set alpha to 1"
+            )));
         }
         Ok(Self { alpha, sim, real, seed })
     }

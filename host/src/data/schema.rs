@@ -92,7 +92,10 @@ impl FeatureEntry {
             DType::F32 => "float32",
             DType::F64 => "float64",
             DType::F16 | DType::BF16 => {
-                return Err(DataError::refused(format!("feature `{}` has dtype {:?}, which cannot be stored; use F32", feature.name, feature.dtype)));
+                return Err(DataError::refused(format!(
+                    "feature `{}` has dtype {:?}, which cannot be stored; use F32",
+                    feature.name, feature.dtype
+                )));
             }
         };
         let shape: &[usize] = if feature.shape.is_empty() { &[1] } else { &feature.shape };
@@ -196,14 +199,19 @@ impl Info {
     pub fn read(root: &Path) -> Result<Self> {
         let path = root.join("meta/info.json");
         let text = fs::read_to_string(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => DataError::refused(format!("{} is not a LeRobot dataset: it has no meta/info.json", root.display())),
+            std::io::ErrorKind::NotFound => {
+                DataError::refused(format!("{} is not a LeRobot dataset: it has no meta/info.json", root.display()))
+            }
             _ => DataError::io("read", &path)(e),
         })?;
         let info: Self = serde_json::from_str(&text).map_err(|e| DataError::format(&path, e.to_string()))?;
         if !matches!(info.codebase_version.as_str(), "v3.0" | "v2.1") {
             return Err(DataError::format(
                 &path,
-                format!("version `{}` is not supported; convert the dataset to v3.0 (or v2.1) with LeRobot's own converter", info.codebase_version),
+                format!(
+                    "version `{}` is not supported; convert the dataset to v3.0 (or v2.1) with LeRobot's own converter",
+                    info.codebase_version
+                ),
             ));
         }
         if !(info.fps > 0.0) || info.chunks_size == 0 {

@@ -29,7 +29,10 @@ pub fn statistics(buffers: &[&EpisodeBuffer], action: &ActionSpec) -> Result<Dat
     let states: Vec<&Tensor> = buffers.iter().map(|b| b.feature(names::STATE)).collect::<Result<_>>()?;
     let dim = actions[0].row_len();
     if dim != action.dim() {
-        return Err(DataError::refused(format!("the demonstrations have {dim}-dimensional actions but the environment expects {}", action.dim())));
+        return Err(DataError::refused(format!(
+            "the demonstrations have {dim}-dimensional actions but the environment expects {}",
+            action.dim()
+        )));
     }
     let mask = (0..dim).map(|d| !action.discrete.get(d).copied().unwrap_or(false)).collect();
     let tasks: BTreeSet<&str> = buffers.iter().flat_map(|b| b.tasks()).collect();

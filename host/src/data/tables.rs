@@ -94,7 +94,9 @@ fn column(batch: &RecordBatch, path: &Path, name: &str, as_type: &DataType) -> R
 
 fn whole_numbers(batch: &RecordBatch, path: &Path, name: &str) -> Result<Vec<usize>> {
     let values = column(batch, path, name, &DataType::Int64)?;
-    let number = |v: Option<i64>| v.and_then(|v| usize::try_from(v).ok()).ok_or_else(|| DataError::format(path, format!("column `{name}` holds {v:?}")));
+    let number = |v: Option<i64>| {
+        v.and_then(|v| usize::try_from(v).ok()).ok_or_else(|| DataError::format(path, format!("column `{name}` holds {v:?}")))
+    };
     values.as_primitive::<Int64Type>().iter().map(number).collect()
 }
 
@@ -162,7 +164,12 @@ pub fn read_episodes(root: &Path, info: &Info) -> Result<Vec<EpisodeEntry>> {
     if gap || episodes.len() != info.total_episodes || frames != info.total_frames {
         return Err(DataError::format(
             root.join("meta/info.json"),
-            format!("announces {} episodes with {} frames, but the episodes table lists {} with {frames}", info.total_episodes, info.total_frames, episodes.len()),
+            format!(
+                "announces {} episodes with {} frames, but the episodes table lists {} with {frames}",
+                info.total_episodes,
+                info.total_frames,
+                episodes.len()
+            ),
         ));
     }
     Ok(episodes)
@@ -178,7 +185,13 @@ fn episodes_v21(root: &Path, info: &Info) -> Result<Vec<EpisodeEntry>> {
     let lines = json_lines::<Line>(&root.join("meta/episodes.jsonl"))?;
     let entry = |l: Line| {
         let place = [("episode_chunk", l.episode_index / info.chunks_size), ("episode_index", l.episode_index)];
-        EpisodeEntry { index: l.episode_index, length: l.length, tasks: l.tasks, data_file: fill_template(&info.data_path, &place).into(), seed: None }
+        EpisodeEntry {
+            index: l.episode_index,
+            length: l.length,
+            tasks: l.tasks,
+            data_file: fill_template(&info.data_path, &place).into(),
+            seed: None,
+        }
     };
     Ok(lines.into_iter().map(entry).collect())
 }
@@ -237,10 +250,13 @@ const SEED: &str = "twinhost/seed";
 
 /// `meta/episodes/chunk-CCC/file-FFF.parquet` for one append, whose frames lie in the data file of the same number.
 pub fn episodes_to_parquet(episodes: &[NewEpisode], chunk: usize, file: usize) -> Result<Vec<u8>> {
-    let numbers = |f: &dyn Fn(&NewEpisode) -> usize| Arc::new(Int64Array::from_iter_values(episodes.iter().map(|e| f(e) as i64))) as ArrayRef;
+    let numbers =
+        |f: &dyn Fn(&NewEpisode) -> usize| Arc::new(Int64Array::from_iter_values(episodes.iter().map(|e| f(e) as i64))) as ArrayRef;
     let tasks = StringArray::from_iter_values(episodes.iter().map(|e| &e.task));
     let one_each = || OffsetBuffer::from_lengths(std::iter::repeat_n(1, episodes.len()));
-    let list = |inner: ArrayRef, offsets| Arc::new(ListArray::new(Arc::new(Field::new("element", inner.data_type().clone(), true)), offsets, inner, None)) as ArrayRef;
+    let list = |inner: ArrayRef, offsets| {
+        Arc::new(ListArray::new(Arc::new(Field::new("element", inner.data_type().clone(), true)), offsets, inner, None)) as ArrayRef
+    };
     let mut table: Vec<(String, ArrayRef)> = vec![
         ("episode_index".into(), numbers(&|e| e.index)),
         ("tasks".into(), list(Arc::new(tasks), one_each())),

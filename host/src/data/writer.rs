@@ -36,7 +36,10 @@ impl DatasetWriter {
     pub fn create(root: &Path, info: Info) -> Result<Self> {
         let occupied = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
         if occupied {
-            return Err(DataError::refused(format!("{} already holds something; choose another folder or remove it first", root.display())));
+            return Err(DataError::refused(format!(
+                "{} already holds something; choose another folder or remove it first",
+                root.display()
+            )));
         }
         fs::create_dir_all(root.join("meta")).map_err(DataError::io("create", root))?;
         let writer = Self { root: root.to_path_buf(), info, tasks: Vec::new(), stats: Stats::new(), next_file: 0 };
@@ -58,7 +61,10 @@ impl DatasetWriter {
         let next_file = match files.last() {
             None => 0,
             Some(last) => (0..=files.len()).find(|&n| *last == data_file(root, &info, n)).map(|n| n + 1).ok_or_else(|| {
-                DataError::refused(format!("{} was not written by this host; generate into a new folder instead of appending", root.display()))
+                DataError::refused(format!(
+                    "{} was not written by this host; generate into a new folder instead of appending",
+                    root.display()
+                ))
             })?,
         };
         let mut writer = Self { root: root.to_path_buf(), tasks: dataset.tasks().to_vec(), stats: Stats::new(), info, next_file };
@@ -69,7 +75,8 @@ impl DatasetWriter {
 
     /// Removes files that an interrupted append wrote before it was counted, or did not finish.
     fn remove_uncommitted(&self) -> Result<()> {
-        let known: Vec<PathBuf> = (0..self.next_file).flat_map(|n| [data_file(&self.root, &self.info, n), episodes_file(&self.root, n)]).collect();
+        let known: Vec<PathBuf> =
+            (0..self.next_file).flat_map(|n| [data_file(&self.root, &self.info, n), episodes_file(&self.root, n)]).collect();
         let folders: BTreeSet<&Path> = known.iter().filter_map(|p| p.parent()).collect();
         for folder in folders.into_iter().chain([self.root.join("meta").as_path()]) {
             durable::recover_children(folder)?;
@@ -86,7 +93,8 @@ impl DatasetWriter {
 
     /// stats.json is written before info.json; if it is ahead, the episodes are summed up anew.
     fn committed_stats(&self, dataset: &Dataset) -> Result<Stats> {
-        let stored = fs::read_to_string(self.root.join("meta/stats.json")).ok().and_then(|text| episode_stats::from_json(&text)).unwrap_or_default();
+        let stored =
+            fs::read_to_string(self.root.join("meta/stats.json")).ok().and_then(|text| episode_stats::from_json(&text)).unwrap_or_default();
         if stored.get("index").map_or(0, |s| s.count) == self.info.total_frames as u64 {
             return Ok(stored);
         }
@@ -191,7 +199,8 @@ impl DatasetWriter {
             Ok((name.clone(), column.map_err(|e| DataError::refused(format!("feature `{name}`: {e}")))?, true))
         };
         let table: Vec<_> = self.info.features.iter().map(encode).collect::<Result<_>>()?;
-        RecordBatch::try_from_iter_with_nullable(table).map_err(|e| DataError::refused(format!("cannot build the table of an episode: {e}")))
+        RecordBatch::try_from_iter_with_nullable(table)
+            .map_err(|e| DataError::refused(format!("cannot build the table of an episode: {e}")))
     }
 }
 

@@ -41,7 +41,8 @@ fn what_is_written_is_read_back() {
     let stats: serde_json::Value = serde_json::from_str(&fs::read_to_string(dir.path().join("meta/stats.json")).unwrap()).unwrap();
     let state = &stats["observation.state"];
     assert_eq!(state["count"][0], 12);
-    let third: f64 = [(0.0, 5), (1.0, 3), (2.0, 4)].iter().flat_map(|&(e, n)| (0..n).map(move |t| f64::from(e as f32 + t as f32 / 10.0))).sum();
+    let third: f64 =
+        [(0.0, 5), (1.0, 3), (2.0, 4)].iter().flat_map(|&(e, n)| (0..n).map(move |t| f64::from(e as f32 + t as f32 / 10.0))).sum();
     assert!((state["mean"][2].as_f64().unwrap() - third / 12.0).abs() < 1e-12);
     assert_eq!(stats["observation.images.base"]["mean"].as_array().unwrap().len(), 3);
     assert_eq!(stats["privileged.eef_pose"]["max"][3][3], 5.0 * 16.0 - 1.0 + 0.125);
@@ -59,7 +60,13 @@ fn a_crash_between_any_two_files_leaves_the_old_or_the_new_dataset() {
     writer.append(&[episode(1, 3, "pick the cube"), episode(2, 2, "pick the cube")]).unwrap();
     let after = files(&undisturbed);
 
-    let order = ["data/chunk-000/file-001.parquet", "meta/episodes/chunk-000/file-001.parquet", "meta/tasks.parquet", "meta/stats.json", "meta/info.json"];
+    let order = [
+        "data/chunk-000/file-001.parquet",
+        "meta/episodes/chunk-000/file-001.parquet",
+        "meta/tasks.parquet",
+        "meta/stats.json",
+        "meta/info.json",
+    ];
     let changed: Vec<&PathBuf> = after.iter().filter(|(p, bytes)| before.get(*p) != Some(bytes)).map(|(p, _)| p).collect();
     assert_eq!(changed.len(), order.len(), "{changed:?}");
     for written in 0..=order.len() {

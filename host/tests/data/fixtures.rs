@@ -97,7 +97,9 @@ fn normalisation_statistics_are_exact_over_all_frames() {
         action.discrete[6] = true;
         let stats = statistics(&buffers.iter().collect::<Vec<_>>(), &action).unwrap();
         let expected = &expected(name)["action_stats"];
-        for (key, found) in [("q01", &stats.action.q01), ("q99", &stats.action.q99), ("mean", &stats.action.mean), ("std", &stats.action.std)] {
+        for (key, found) in
+            [("q01", &stats.action.q01), ("q99", &stats.action.q99), ("mean", &stats.action.mean), ("std", &stats.action.std)]
+        {
             for (f, e) in found.iter().zip(numbers(&expected[key])) {
                 assert!((f - e).abs() < 1e-12, "{name} {key}: {f} instead of {e}");
             }
@@ -132,7 +134,13 @@ fn what_is_no_dataset_is_refused_in_a_sentence() {
 #[test]
 fn a_truncated_data_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    for part in ["meta/info.json", "meta/tasks.jsonl", "meta/episodes.jsonl", "data/chunk-000/episode_000000.parquet", "data/chunk-000/episode_000001.parquet"] {
+    for part in [
+        "meta/info.json",
+        "meta/tasks.jsonl",
+        "meta/episodes.jsonl",
+        "data/chunk-000/episode_000000.parquet",
+        "data/chunk-000/episode_000001.parquet",
+    ] {
         let target = dir.path().join(part);
         std::fs::create_dir_all(target.parent().unwrap()).unwrap();
         let bytes = std::fs::read(folder("tiny_v21").join(part)).unwrap();

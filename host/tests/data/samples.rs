@@ -20,7 +20,8 @@ pub fn info() -> Info {
 
 /// Frame t of episode e has state `[e, t, e + t/10]` and action `[100 e + t, -t]`.
 pub fn episode(e: usize, frames: usize, task: &str) -> Episode {
-    let per_frame = |width: usize, f: &dyn Fn(usize, usize) -> f32| -> Vec<f32> { (0..frames * width).map(|i| f(i / width, i % width)).collect() };
+    let per_frame =
+        |width: usize, f: &dyn Fn(usize, usize) -> f32| -> Vec<f32> { (0..frames * width).map(|i| f(i / width, i % width)).collect() };
     let state = per_frame(3, &|t, d| [e as f32, t as f32, e as f32 + t as f32 / 10.0][d]);
     let action = per_frame(2, &|t, d| [(100 * e + t) as f32, -(t as f32)][d]);
     let pixels = (0..frames * 72).map(|i| (i * 31 + e * 17) as u8).collect();

@@ -32,7 +32,10 @@ fn chunks_stop_at_the_end_of_their_episode() {
     assert_eq!(batch.slice::<f32>("observation.state").unwrap()[..3], [0.0, 3.0, 0.3]);
     assert_eq!(batch.get("observation.images.base").unwrap().shape(), [3, 4, 6, 3]);
     let expected = episode(1, 3, "push");
-    assert_eq!(batch.slice::<u8>("observation.images.base").unwrap()[72..144], expected.get("observation.images.base").unwrap().as_slice::<u8>().unwrap()[..72]);
+    assert_eq!(
+        batch.slice::<u8>("observation.images.base").unwrap()[72..144],
+        expected.get("observation.images.base").unwrap().as_slice::<u8>().unwrap()[..72]
+    );
     assert_eq!(batch.texts("task").unwrap().len(), 3);
     assert!(batch.find("privileged.eef_pose").is_none(), "ground truth is no model input");
 
