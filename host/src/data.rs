@@ -3,6 +3,7 @@
 //! [`DatasetWriter`] and [`Dataset`] are the format on disk; [`EpisodeBuffer`] holds all frames in memory for training and [`MixedSampler`] says
 //! which of them make up a batch; [`statistics()`] are the numbers that normalise them.
 
+pub mod attempts;
 mod buffer;
 mod columns;
 mod dataset;
@@ -11,16 +12,19 @@ mod episode;
 mod episode_stats;
 mod error;
 mod images;
+pub mod mimicgen;
+pub mod record;
 mod sampler;
 mod schema;
 mod statistics;
 mod tables;
 mod writer;
 
+pub use attempts::{Outcome, Progress};
 pub use buffer::{ACTION_IS_PAD, Cameras, EpisodeBuffer, gather};
 pub use dataset::{Dataset, Frames};
 pub use episode::Episode;
-pub use error::{DataError, Result};
+pub use error::{Error, Result};
 pub use sampler::{MixedSampler, Origin};
 pub use schema::{FeatureEntry, Info, Storage};
 pub use statistics::statistics;

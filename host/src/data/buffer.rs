@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use twinhost_plugin_api::{Batch, DType, Element, Tensor, names};
 
 use super::dataset::Dataset;
-use super::error::{DataError, Result};
+use super::error::{Error, Result};
 
 /// True where an action chunk reaches beyond the end of its episode, bool `[n, C]`.
 pub const ACTION_IS_PAD: &str = "action.is_pad";
@@ -75,7 +75,7 @@ impl EpisodeBuffer {
         }
         for (name, tensors) in parts {
             if tensors.len() != datasets.len() {
-                return Err(DataError::refused(format!(
+                return Err(Error::refused(format!(
                     "feature `{name}` is in {} of the {} datasets only",
                     tensors.len(),
                     datasets.len()
@@ -91,7 +91,7 @@ impl EpisodeBuffer {
         }
         let shape = out.feature(names::ACTION)?.shape();
         if shape.len() != 2 {
-            return Err(DataError::refused(format!("`action` must be [frames, dimensions], got {shape:?}")));
+            return Err(Error::refused(format!("`action` must be [frames, dimensions], got {shape:?}")));
         }
         Ok(out)
     }
@@ -128,7 +128,7 @@ impl EpisodeBuffer {
     pub fn feature(&self, name: &str) -> Result<&Tensor> {
         self.features.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.features.keys().map(String::as_str).collect();
-            DataError::refused(format!("the demonstrations have no feature `{name}` (they have: {})", known.join(", ")))
+            Error::refused(format!("the demonstrations have no feature `{name}` (they have: {})", known.join(", ")))
         })
     }
 
@@ -148,12 +148,12 @@ impl EpisodeBuffer {
 /// # Errors
 /// If there is no row, features or shapes differ, a frame is out of range or `chunk` is 0.
 pub fn gather(rows: &[(&EpisodeBuffer, usize)], chunk: usize) -> Result<Batch> {
-    let Some((first, _)) = rows.first() else { return Err(DataError::refused("a batch of no rows was asked for")) };
+    let Some((first, _)) = rows.first() else { return Err(Error::refused("a batch of no rows was asked for")) };
     if chunk == 0 {
-        return Err(DataError::refused("an action chunk must have at least one step"));
+        return Err(Error::refused("an action chunk must have at least one step"));
     }
     if let Some((buffer, frame)) = rows.iter().find(|(b, f)| *f >= b.len()) {
-        return Err(DataError::refused(format!("frame {frame} does not exist: the demonstrations have {}", buffer.len())));
+        return Err(Error::refused(format!("frame {frame} does not exist: the demonstrations have {}", buffer.len())));
     }
     let mut batch = Batch::new();
     for name in first.features.keys().filter(|n| *n != names::ACTION) {
@@ -179,7 +179,7 @@ fn gather_rows(name: &str, sources: &[(&Tensor, usize)], lead: &[usize]) -> Resu
     let first = sources[0].0;
     let row = &first.shape()[1..];
     if let Some((other, _)) = sources.iter().find(|(t, _)| t.dtype() != first.dtype() || t.shape()[1..] != *row) {
-        return Err(DataError::refused(format!(
+        return Err(Error::refused(format!(
             "feature `{name}` is {:?} {row:?} in one dataset and {:?} {:?} in another",
             first.dtype(),
             other.dtype(),
@@ -219,7 +219,7 @@ fn check_finite(dataset: &Dataset, name: &str, tensor: &Tensor) -> Result<()> {
         return Ok(());
     }
     match tensor.as_slice::<f32>()?.iter().position(|v| !v.is_finite()) {
-        Some(at) => Err(DataError::refused(format!(
+        Some(at) => Err(Error::refused(format!(
             "{}: `{name}` is not finite at frame {}",
             dataset.root().display(),
             at / tensor.row_len().max(1)

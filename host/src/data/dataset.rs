@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use twinhost_plugin_api::{DType, Tensor};
 
 use super::episode::Episode;
-use super::error::{DataError, Result};
+use super::error::{Error, Result};
 use super::schema::{Info, Storage};
 use super::tables::{self, EpisodeEntry};
 use super::{columns, images};
@@ -41,7 +41,7 @@ impl Dataset {
         let info = Info::read(root)?;
         let mut tasks = if info.total_tasks == 0 { Vec::new() } else { tables::read_tasks(root, &info)? };
         if tasks.len() < info.total_tasks {
-            return Err(DataError::format(
+            return Err(Error::format(
                 root.join("meta/info.json"),
                 format!("announces {} tasks, but {} are listed", info.total_tasks, tasks.len()),
             ));
@@ -82,7 +82,7 @@ impl Dataset {
     /// If a feature is unknown or stored as video, a file is missing or damaged, or frames are missing or listed twice.
     pub fn frames(&self, episodes: Range<usize>, features: &[&str]) -> Result<Frames> {
         if episodes.end > self.episodes.len() || episodes.start > episodes.end {
-            return Err(DataError::refused(format!(
+            return Err(Error::refused(format!(
                 "episodes {episodes:?} do not exist: {} has {}",
                 self.root.display(),
                 self.episodes.len()
@@ -100,7 +100,7 @@ impl Dataset {
             let path = self.root.join(file);
             let wanted = |name: &str| features.contains(&name) || ["episode_index", "frame_index", "task_index"].contains(&name);
             tables::read_parquet(&path, wanted, |batch| {
-                let broken = |message: String| DataError::format(&path, message);
+                let broken = |message: String| Error::format(&path, message);
                 let column = |name: &str| batch.column_by_name(name).ok_or_else(|| broken(format!("has no column `{name}`")));
                 let targets = self.targets(column("episode_index")?, column("frame_index")?, &episodes, first).map_err(broken)?;
                 let task = whole_numbers(column("task_index")?).map_err(broken)?;
@@ -126,7 +126,7 @@ impl Dataset {
         }
         match seen.iter().filter(|s| !**s).count() {
             0 => Ok(out),
-            missing => Err(DataError::format(
+            missing => Err(Error::format(
                 &self.root,
                 format!("{missing} of the {count} frames of episodes {episodes:?} are missing from its data files"),
             )),
@@ -138,7 +138,15 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::frames`].
     pub fn episode(&self, index: usize) -> Result<Episode> {
-        let frames = self.frames(index..index + 1, &self.readable_features())?;
+        self.episode_with(index, &self.readable_features())
+    }
+
+    /// Reads some features of one episode.
+    ///
+    /// # Errors
+    /// As [`Dataset::frames`].
+    pub fn episode_with(&self, index: usize, features: &[&str]) -> Result<Episode> {
+        let frames = self.frames(index..index.saturating_add(1), features)?;
         let task = frames.task.first().map(|&t| self.tasks[t].clone()).unwrap_or_default();
         Ok(Episode { task, seed: self.episodes[index].seed.unwrap_or(0), columns: frames.columns })
     }
@@ -146,20 +154,20 @@ impl Dataset {
     fn allocate(&self, name: &str, rows: usize) -> Result<Tensor> {
         let entry = self.info.features.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.info.own_features().map(|(n, _)| n).collect();
-            DataError::refused(format!("{} has no feature `{name}` (it has: {})", self.root.display(), known.join(", ")))
+            Error::refused(format!("{} has no feature `{name}` (it has: {})", self.root.display(), known.join(", ")))
         })?;
         let dtype = match entry.storage() {
             Storage::Numbers(dtype) => dtype,
             Storage::Images => DType::U8,
             Storage::Video => {
-                return Err(DataError::refused(format!(
+                return Err(Error::refused(format!(
                     "feature `{name}` of {} is stored as MP4 video, which this host does not decode: export the dataset with its cameras as \
                      images (LeRobot: `use_videos=False`), or leave the camera out",
                     self.root.display()
                 )));
             }
             Storage::Other => {
-                return Err(DataError::refused(format!(
+                return Err(Error::refused(format!(
                     "feature `{name}` of {} has dtype `{}`, which is not a tensor",
                     self.root.display(),
                     entry.dtype

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use twinhost_plugin_api::{DType, Tensor};
 
-use super::error::{DataError, Result};
+use super::error::{Error, Result};
 use super::schema::{Info, Storage};
 
 /// T frames of every feature, each observation taken *before* the action of its frame.
@@ -31,7 +31,7 @@ impl Episode {
     pub fn get(&self, name: &str) -> Result<&Tensor> {
         self.columns.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.columns.keys().map(String::as_str).collect();
-            DataError::refused(format!("the episode has no feature `{name}` (it has: {})", known.join(", ")))
+            Error::refused(format!("the episode has no feature `{name}` (it has: {})", known.join(", ")))
         })
     }
 
@@ -50,7 +50,7 @@ impl Episode {
         match tensor.dtype() {
             DType::F32 => Ok(tensor.as_slice::<f32>()?.iter().map(|&v| f64::from(v)).collect()),
             DType::F64 => Ok(tensor.as_slice::<f64>()?.to_vec()),
-            other => Err(DataError::refused(format!("feature `{name}` should be floating point but is {other:?}"))),
+            other => Err(Error::refused(format!("feature `{name}` should be floating point but is {other:?}"))),
         }
     }
 
@@ -61,17 +61,17 @@ impl Episode {
     pub fn check(&self, info: &Info) -> Result<()> {
         let frames = self.len();
         if frames == 0 {
-            return Err(DataError::refused("an episode without frames cannot be stored"));
+            return Err(Error::refused("an episode without frames cannot be stored"));
         }
         if self.task.trim().is_empty() {
-            return Err(DataError::refused("an episode without an instruction (`task`) cannot be stored"));
+            return Err(Error::refused("an episode without an instruction (`task`) cannot be stored"));
         }
         for (name, entry) in info.own_features() {
             let dtype = match entry.storage() {
                 Storage::Numbers(dtype) => dtype,
                 Storage::Images => DType::U8,
                 Storage::Video | Storage::Other => {
-                    return Err(DataError::refused(format!("feature `{name}` has dtype `{}`, which this host cannot write", entry.dtype)));
+                    return Err(Error::refused(format!("feature `{name}` has dtype `{}`, which this host cannot write", entry.dtype)));
                 }
             };
             let tensor = self.get(name)?;
@@ -79,7 +79,7 @@ impl Episode {
             shape.extend(entry.frame_shape());
             let scalar = shape[1..] == [1] && tensor.shape() == [frames];
             if tensor.dtype() != dtype || (tensor.shape() != shape && !scalar) {
-                return Err(DataError::refused(format!(
+                return Err(Error::refused(format!(
                     "feature `{name}` is {:?} {:?} in this episode, but the dataset says {dtype:?} {shape:?}",
                     tensor.dtype(),
                     tensor.shape()
@@ -87,7 +87,7 @@ impl Episode {
             }
         }
         match self.columns.keys().find(|k| !info.features.contains_key(*k)) {
-            Some(extra) => Err(DataError::refused(format!("the episode has a feature `{extra}` that the dataset does not know"))),
+            Some(extra) => Err(Error::refused(format!("the episode has a feature `{extra}` that the dataset does not know"))),
             None => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use twinhost_plugin_api::{DType, Tensor};
 
-use super::error::{DataError, Result};
+use super::error::{Error, Result};
 use super::statistics::quantile_of_sorted;
 
 pub const QUANTILES: [(&str, f64); 5] = [("q01", 0.01), ("q10", 0.10), ("q50", 0.50), ("q90", 0.90), ("q99", 0.99)];
@@ -52,7 +52,7 @@ impl FeatureStats {
         let width = values.row_len().max(1);
         let all = as_f64(values)?;
         if let Some(at) = all.iter().position(|v| !v.is_finite()) {
-            return Err(DataError::refused(format!("feature `{name}` is {} at frame {}, entry {}", all[at], at / width, at % width)));
+            return Err(Error::refused(format!("feature `{name}` is {} at frame {}, entry {}", all[at], at / width, at % width)));
         }
         let columns = (0..width).map(|d| all.iter().skip(d).step_by(width).copied().collect());
         let shape = values.shape();

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub type Result<T, E = DataError> = std::result::Result<T, E>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
-pub enum DataError {
+pub enum Error {
     /// The operating system refused.
     #[error("cannot {action} {}: {cause}", path.display())]
     Io { action: &'static str, path: PathBuf, cause: io::Error },
@@ -19,6 +19,9 @@ pub enum DataError {
     /// Writing durably failed.
     #[error(transparent)]
     Storage(#[from] crate::observe::Error),
+    /// Too many attempts at an episode failed.
+    #[error("{0}")]
+    TooFewSuccesses(String),
     /// An environment or policy failed.
     #[error(transparent)]
     Component(#[from] twinhost_plugin_api::Error),
@@ -27,8 +30,8 @@ pub enum DataError {
     Cancelled,
 }
 
-impl DataError {
-    /// For `map_err`: `fs::read(p).map_err(DataError::io("read", p))`.
+impl Error {
+    /// For `map_err`: `fs::read(p).map_err(Error::io("read", p))`.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |cause| Self::Io { action, path, cause }

@@ -7,7 +7,7 @@ use twinhost_plugin_api::Batch;
 
 use super::buffer::{EpisodeBuffer, gather};
 use super::draws::{self, Purpose};
-use super::error::{DataError, Result};
+use super::error::{Error, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
@@ -30,16 +30,16 @@ impl MixedSampler {
     /// If alpha is not in [0, 1], or a set that would be drawn from is missing or empty.
     pub fn new(alpha: f64, sim: Option<Arc<EpisodeBuffer>>, real: Option<Arc<EpisodeBuffer>>, seed: u64) -> Result<Self> {
         if !(0.0..=1.0).contains(&alpha) {
-            return Err(DataError::refused(format!("alpha, the share of simulated samples, must lie between 0 and 1, got {alpha}")));
+            return Err(Error::refused(format!("alpha, the share of simulated samples, must lie between 0 and 1, got {alpha}")));
         }
         let usable = |set: &Option<Arc<EpisodeBuffer>>| set.as_ref().is_some_and(|b| !b.is_empty());
         if alpha > 0.0 && !usable(&sim) {
-            return Err(DataError::refused(format!(
+            return Err(Error::refused(format!(
                 "alpha is {alpha}, but there are no simulated demonstrations; generate some or set alpha to 0"
             )));
         }
         if alpha < 1.0 && !usable(&real) {
-            return Err(DataError::refused(format!(
+            return Err(Error::refused(format!(
                 "alpha is {alpha}, but there are no real demonstrations; record some or set alpha to 1"
             )));
         }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use twinhost_plugin_api::{DType, EnvSpec, FeatureSpec, names};
 
-use super::error::{DataError, Result};
+use super::error::{Error, Result};
 
 /// Columns that every LeRobot dataset has besides its own features.
 pub const BOOKKEEPING: [(&str, &str); 5] =
@@ -77,7 +77,7 @@ impl FeatureEntry {
     pub fn of(feature: &FeatureSpec) -> Result<Self> {
         if feature.name.starts_with(names::IMAGES) {
             if feature.dtype != DType::U8 || feature.shape.len() != 3 || feature.shape[2] != 3 {
-                return Err(DataError::refused(format!(
+                return Err(Error::refused(format!(
                     "camera feature `{}` must be u8 [height, width, 3] to be stored, but it is {:?} {:?}",
                     feature.name, feature.dtype, feature.shape
                 )));
@@ -92,7 +92,7 @@ impl FeatureEntry {
             DType::F32 => "float32",
             DType::F64 => "float64",
             DType::F16 | DType::BF16 => {
-                return Err(DataError::refused(format!(
+                return Err(Error::refused(format!(
                     "feature `{}` has dtype {:?}, which cannot be stored; use F32",
                     feature.name, feature.dtype
                 )));
@@ -146,12 +146,12 @@ impl Info {
     /// If `fps` is not a positive number, or a feature uses a reserved name.
     pub fn new(fps: f64, robot_type: &str, features: BTreeMap<String, FeatureEntry>) -> Result<Self> {
         if !(fps > 0.0 && fps.is_finite()) {
-            return Err(DataError::refused(format!("a dataset needs a positive number of frames per second, got {fps}")));
+            return Err(Error::refused(format!("a dataset needs a positive number of frames per second, got {fps}")));
         }
         let mut all = features;
         for (name, dtype) in BOOKKEEPING {
             if all.insert(name.into(), FeatureEntry::new(dtype, &[1], &[])).is_some() {
-                return Err(DataError::refused(format!("`{name}` is one of LeRobot's own columns and cannot be a feature")));
+                return Err(Error::refused(format!("`{name}` is one of LeRobot's own columns and cannot be a feature")));
             }
         }
         Ok(Self {
@@ -200,13 +200,13 @@ impl Info {
         let path = root.join("meta/info.json");
         let text = fs::read_to_string(&path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => {
-                DataError::refused(format!("{} is not a LeRobot dataset: it has no meta/info.json", root.display()))
+                Error::refused(format!("{} is not a LeRobot dataset: it has no meta/info.json", root.display()))
             }
-            _ => DataError::io("read", &path)(e),
+            _ => Error::io("read", &path)(e),
         })?;
-        let info: Self = serde_json::from_str(&text).map_err(|e| DataError::format(&path, e.to_string()))?;
+        let info: Self = serde_json::from_str(&text).map_err(|e| Error::format(&path, e.to_string()))?;
         if !matches!(info.codebase_version.as_str(), "v3.0" | "v2.1") {
-            return Err(DataError::format(
+            return Err(Error::format(
                 &path,
                 format!(
                     "version `{}` is not supported; convert the dataset to v3.0 (or v2.1) with LeRobot's own converter",
@@ -215,7 +215,7 @@ impl Info {
             ));
         }
         if !(info.fps > 0.0) || info.chunks_size == 0 {
-            return Err(DataError::format(&path, format!("fps ({}) and chunks_size ({}) must be positive", info.fps, info.chunks_size)));
+            return Err(Error::format(&path, format!("fps ({}) and chunks_size ({}) must be positive", info.fps, info.chunks_size)));
         }
         Ok(info)
     }

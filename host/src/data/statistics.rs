@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use twinhost_plugin_api::{ActionSpec, DatasetStatistics, FeatureStatistics, Tensor, names};
 
 use super::buffer::EpisodeBuffer;
-use super::error::{DataError, Result};
+use super::error::{Error, Result};
 
 /// The q-quantile of ascending values with linear interpolation between ranks (numpy's default).
 pub fn quantile_of_sorted(sorted: &[f64], q: f64) -> f64 {
@@ -23,13 +23,13 @@ pub fn quantile_of_sorted(sorted: &[f64], q: f64) -> f64 {
 pub fn statistics(buffers: &[&EpisodeBuffer], action: &ActionSpec) -> Result<DatasetStatistics> {
     let frames: usize = buffers.iter().map(|b| b.len()).sum();
     if frames == 0 {
-        return Err(DataError::refused("no demonstration frames to compute normalisation statistics from"));
+        return Err(Error::refused("no demonstration frames to compute normalisation statistics from"));
     }
     let actions: Vec<&Tensor> = buffers.iter().map(|b| b.feature(names::ACTION)).collect::<Result<_>>()?;
     let states: Vec<&Tensor> = buffers.iter().map(|b| b.feature(names::STATE)).collect::<Result<_>>()?;
     let dim = actions[0].row_len();
     if dim != action.dim() {
-        return Err(DataError::refused(format!(
+        return Err(Error::refused(format!(
             "the demonstrations have {dim}-dimensional actions but the environment expects {}",
             action.dim()
         )));
@@ -52,12 +52,12 @@ fn over(name: &str, parts: &[&Tensor], mask: Vec<bool>) -> Result<FeatureStatist
         let mut column: Vec<f64> = Vec::new();
         for part in parts {
             if part.row_len() != dim {
-                return Err(DataError::refused(format!("`{name}` has {dim} dimensions in one dataset and {} in another", part.row_len())));
+                return Err(Error::refused(format!("`{name}` has {dim} dimensions in one dataset and {} in another", part.row_len())));
             }
             column.extend(part.as_slice::<f32>()?.iter().skip(d).step_by(dim).map(|&v| f64::from(v)));
         }
         if let Some(bad) = column.iter().find(|v| !v.is_finite()) {
-            return Err(DataError::refused(format!("`{name}`, dimension {d}, holds {bad}")));
+            return Err(Error::refused(format!("`{name}`, dimension {d}, holds {bad}")));
         }
         let n = column.len() as f64;
         let mean = column.iter().sum::<f64>() / n;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::columns;
 use super::episode_stats::Stats;
-use super::error::{DataError, Result};
+use super::error::{Error, Result};
 use super::schema::{Info, fill_template};
 
 /// One row of the episodes table.
@@ -61,13 +61,13 @@ pub fn to_parquet(batches: &[RecordBatch], key_values: &[(&str, String)]) -> Res
         writer.close()?;
         Ok(bytes)
     })();
-    written.map_err(|e: parquet::errors::ParquetError| DataError::refused(format!("cannot encode a table: {e}")))
+    written.map_err(|e: parquet::errors::ParquetError| Error::refused(format!("cannot encode a table: {e}")))
 }
 
 /// Reads some columns of a parquet file, in batches.
 pub fn read_parquet(path: &Path, wanted: impl Fn(&str) -> bool, mut each: impl FnMut(RecordBatch) -> Result<()>) -> Result<()> {
-    let file = File::open(path).map_err(DataError::io("read", path))?;
-    let broken = |e: &dyn std::fmt::Display| DataError::format(path, format!("not a readable parquet file: {e}"));
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let broken = |e: &dyn std::fmt::Display| Error::format(path, format!("not a readable parquet file: {e}"));
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| broken(&e))?;
     let picked: Vec<usize> = builder.schema().fields().iter().enumerate().filter(|(_, f)| wanted(f.name())).map(|(i, _)| i).collect();
     let mask = parquet::arrow::ProjectionMask::roots(builder.parquet_schema(), picked);
@@ -84,18 +84,18 @@ fn read_whole(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<RecordBatch>
         Ok(())
     })?;
     let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
-    concat_batches(&schema, &batches).map_err(|e| DataError::format(path, e.to_string()))
+    concat_batches(&schema, &batches).map_err(|e| Error::format(path, e.to_string()))
 }
 
 fn column(batch: &RecordBatch, path: &Path, name: &str, as_type: &DataType) -> Result<ArrayRef> {
-    let found = batch.column_by_name(name).ok_or_else(|| DataError::format(path, format!("has no column `{name}`")))?;
-    cast(found, as_type).map_err(|e| DataError::format(path, format!("column `{name}`: {e}")))
+    let found = batch.column_by_name(name).ok_or_else(|| Error::format(path, format!("has no column `{name}`")))?;
+    cast(found, as_type).map_err(|e| Error::format(path, format!("column `{name}`: {e}")))
 }
 
 fn whole_numbers(batch: &RecordBatch, path: &Path, name: &str) -> Result<Vec<usize>> {
     let values = column(batch, path, name, &DataType::Int64)?;
     let number = |v: Option<i64>| {
-        v.and_then(|v| usize::try_from(v).ok()).ok_or_else(|| DataError::format(path, format!("column `{name}` holds {v:?}")))
+        v.and_then(|v| usize::try_from(v).ok()).ok_or_else(|| Error::format(path, format!("column `{name}` holds {v:?}")))
     };
     values.as_primitive::<Int64Type>().iter().map(number).collect()
 }
@@ -105,7 +105,7 @@ pub fn tasks_to_parquet(tasks: &[String]) -> Result<Vec<u8>> {
     let index: ArrayRef = Arc::new(Int64Array::from_iter_values(0..tasks.len() as i64));
     let text: ArrayRef = Arc::new(StringArray::from_iter_values(tasks));
     let batch = RecordBatch::try_from_iter_with_nullable([("task_index", index, true), ("task", text, true)])
-        .map_err(|e| DataError::refused(format!("cannot build the tasks table: {e}")))?;
+        .map_err(|e| Error::refused(format!("cannot build the tasks table: {e}")))?;
     let pandas = serde_json::json!({
         "index_columns": ["task"],
         "column_indexes": [{"name": null, "field_name": null, "pandas_type": "unicode", "numpy_type": "object", "metadata": {"encoding": "UTF-8"}}],
@@ -123,7 +123,7 @@ fn ordered_tasks(path: &Path, pairs: impl Iterator<Item = (usize, String)>) -> R
     let mut pairs: Vec<(usize, String)> = pairs.collect();
     pairs.sort();
     match pairs.iter().enumerate().find(|(i, (index, _))| i != index) {
-        Some((i, _)) => Err(DataError::format(path, format!("task {i} is missing or listed twice"))),
+        Some((i, _)) => Err(Error::format(path, format!("task {i} is missing or listed twice"))),
         None => Ok(pairs.into_iter().map(|(_, text)| text).collect()),
     }
 }
@@ -149,9 +149,9 @@ pub fn read_tasks(root: &Path, info: &Info) -> Result<Vec<String>> {
 }
 
 fn json_lines<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let text = std::fs::read_to_string(path).map_err(DataError::io("read", path))?;
+    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     let lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
-    lines.map(|(n, l)| serde_json::from_str(l).map_err(|e| DataError::format(path, format!("line {}: {e}", n + 1)))).collect()
+    lines.map(|(n, l)| serde_json::from_str(l).map_err(|e| Error::format(path, format!("line {}: {e}", n + 1)))).collect()
 }
 
 /// The committed episodes in order: `info` says how many there are, later rows belong to a write that never finished.
@@ -162,7 +162,7 @@ pub fn read_episodes(root: &Path, info: &Info) -> Result<Vec<EpisodeEntry>> {
     let frames: usize = episodes.iter().map(|e| e.length).sum();
     let gap = episodes.iter().enumerate().any(|(i, e)| e.index != i);
     if gap || episodes.len() != info.total_episodes || frames != info.total_frames {
-        return Err(DataError::format(
+        return Err(Error::format(
             root.join("meta/info.json"),
             format!(
                 "announces {} episodes with {} frames, but the episodes table lists {} with {frames}",
@@ -203,10 +203,10 @@ pub fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>> {
     while let Some(folder) = folders.pop() {
         let entries = match std::fs::read_dir(&folder) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-            entries => entries.map_err(DataError::io("read", &folder))?,
+            entries => entries.map_err(Error::io("read", &folder))?,
         };
         for entry in entries {
-            let path = entry.map_err(DataError::io("read", &folder))?.path();
+            let path = entry.map_err(Error::io("read", &folder))?.path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "parquet") {
@@ -272,7 +272,7 @@ pub fn episodes_to_parquet(episodes: &[NewEpisode], chunk: usize, file: usize) -
         for (field, (key, _)) in stats.fields().iter().enumerate() {
             let flat: Vec<f64> = episodes.iter().flat_map(|e| e.stats[name].fields()[field].1.iter().copied()).collect();
             let leaf = twinhost_plugin_api::Tensor::from_vec(flat, &shape);
-            table.push((format!("stats/{name}/{key}"), columns::encode_as_lists(&leaf).map_err(DataError::Refused)?));
+            table.push((format!("stats/{name}/{key}"), columns::encode_as_lists(&leaf).map_err(Error::Refused)?));
         }
         table.push((format!("stats/{name}/count"), list(numbers(&|e| e.stats[name].count as usize), one_each())));
     }
@@ -280,6 +280,6 @@ pub fn episodes_to_parquet(episodes: &[NewEpisode], chunk: usize, file: usize) -
     table.push(("meta/episodes/file_index".into(), numbers(&|_| file)));
     table.push((SEED.into(), Arc::new(UInt64Array::from_iter_values(episodes.iter().map(|e| e.seed)))));
     let batch = RecordBatch::try_from_iter_with_nullable(table.into_iter().map(|(n, a)| (n, a, true)))
-        .map_err(|e| DataError::refused(format!("cannot build the episodes table: {e}")))?;
+        .map_err(|e| Error::refused(format!("cannot build the episodes table: {e}")))?;
     to_parquet(&[batch], &[])
 }

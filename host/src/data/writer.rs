@@ -13,7 +13,7 @@ use twinhost_plugin_api::Tensor;
 use super::dataset::Dataset;
 use super::episode::Episode;
 use super::episode_stats::{self, FeatureStats, Stats};
-use super::error::{DataError, Result};
+use super::error::{Error, Result};
 use super::schema::{FILES_PER_CHUNK, Info, Storage, fill_template};
 use super::tables::{self, NewEpisode};
 use super::{columns, images};
@@ -36,12 +36,12 @@ impl DatasetWriter {
     pub fn create(root: &Path, info: Info) -> Result<Self> {
         let occupied = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
         if occupied {
-            return Err(DataError::refused(format!(
+            return Err(Error::refused(format!(
                 "{} already holds something; choose another folder or remove it first",
                 root.display()
             )));
         }
-        fs::create_dir_all(root.join("meta")).map_err(DataError::io("create", root))?;
+        fs::create_dir_all(root.join("meta")).map_err(Error::io("create", root))?;
         let writer = Self { root: root.to_path_buf(), info, tasks: Vec::new(), stats: Stats::new(), next_file: 0 };
         writer.write_info()?;
         Ok(writer)
@@ -55,13 +55,13 @@ impl DatasetWriter {
         let dataset = Dataset::open(root)?;
         let info = dataset.info().clone();
         if info.is_v21() || info.video_path.is_some() {
-            return Err(DataError::refused(format!("{} cannot be appended to: only v3.0 datasets without video can", root.display())));
+            return Err(Error::refused(format!("{} cannot be appended to: only v3.0 datasets without video can", root.display())));
         }
         let files: Vec<PathBuf> = dataset.episodes().iter().map(|e| root.join(&e.data_file)).collect();
         let next_file = match files.last() {
             None => 0,
             Some(last) => (0..=files.len()).find(|&n| *last == data_file(root, &info, n)).map(|n| n + 1).ok_or_else(|| {
-                DataError::refused(format!(
+                Error::refused(format!(
                     "{} was not written by this host; generate into a new folder instead of appending",
                     root.display()
                 ))
@@ -84,7 +84,7 @@ impl DatasetWriter {
         for folder in ["data", "meta/episodes"] {
             for file in tables::parquet_files(&self.root.join(folder))? {
                 if !known.contains(&file) {
-                    fs::remove_file(&file).map_err(DataError::io("remove", &file))?;
+                    fs::remove_file(&file).map_err(Error::io("remove", &file))?;
                 }
             }
         }
@@ -196,11 +196,11 @@ impl DatasetWriter {
                 None => episode.get(name)?,
             };
             let column = if entry.storage() == Storage::Images { images::encode(tensor) } else { columns::encode(tensor) };
-            Ok((name.clone(), column.map_err(|e| DataError::refused(format!("feature `{name}`: {e}")))?, true))
+            Ok((name.clone(), column.map_err(|e| Error::refused(format!("feature `{name}`: {e}")))?, true))
         };
         let table: Vec<_> = self.info.features.iter().map(encode).collect::<Result<_>>()?;
         RecordBatch::try_from_iter_with_nullable(table)
-            .map_err(|e| DataError::refused(format!("cannot build the table of an episode: {e}")))
+            .map_err(|e| Error::refused(format!("cannot build the table of an episode: {e}")))
     }
 }
 
@@ -228,9 +228,9 @@ fn huggingface(info: &Info) -> String {
 
 /// Writes a file of the dataset durably, with the folders on the way to it.
 fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().ok_or_else(|| DataError::refused(format!("{} is not the path of a file", path.display())))?;
+    let folder = path.parent().ok_or_else(|| Error::refused(format!("{} is not the path of a file", path.display())))?;
     if !folder.exists() {
-        fs::create_dir_all(folder).map_err(DataError::io("create", folder))?;
+        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         // The new folders' own entries: `data/chunk-NNN` and `meta/episodes/chunk-NNN` lie at most three levels below the parent of the dataset.
         for ancestor in folder.ancestors().skip(1).take(3).filter(|a| !a.as_os_str().is_empty()) {
             durable::sync_folder(ancestor)?;
