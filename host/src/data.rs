@@ -1,7 +1,8 @@
 //! Demonstrations: stored as LeRobot datasets, recorded from experts, multiplied by MimicGen, and drawn from for training.
 //!
 //! [`DatasetWriter`] and [`Dataset`] are the format on disk; [`EpisodeBuffer`] holds all frames in memory for training and [`MixedSampler`] says
-//! which of them make up a batch; [`statistics()`] are the numbers that normalise them.
+//! which of them make up a batch; [`statistics()`] are the numbers that normalise them. [`record::record`] and [`mimicgen::generate`] make
+//! datasets, [`open_or_make`] makes each one only once.
 
 pub mod attempts;
 mod buffer;
@@ -17,6 +18,7 @@ pub mod record;
 mod sampler;
 mod schema;
 mod statistics;
+pub mod store;
 mod tables;
 mod writer;
 
@@ -28,5 +30,6 @@ pub use error::{Error, Result};
 pub use sampler::{MixedSampler, Origin};
 pub use schema::{FeatureEntry, Info, Storage};
 pub use statistics::statistics;
+pub use store::{Ingredients, Order, Provenance, Stored, default_folder, folder_for, open_or_make};
 pub use tables::EpisodeEntry;
 pub use writer::DatasetWriter;

@@ -171,13 +171,7 @@ struct Recording {
 }
 
 /// One attempt in every environment, to the end of the longest.
-fn wave(
-    env: &mut dyn Env,
-    actor: &mut dyn Actor,
-    collection: &Collection,
-    attempts: &[u64],
-    max_steps: usize,
-) -> Result<Vec<Outcome>> {
+fn wave(env: &mut dyn Env, actor: &mut dyn Actor, collection: &Collection, attempts: &[u64], max_steps: usize) -> Result<Vec<Outcome>> {
     let seeds: Vec<u64> = attempts.iter().map(|&n| env_seed(collection.seed, n)).collect();
     let request = ResetRequest::new(seeds.clone()).variant(&collection.variant).privileged();
     let mut observation = env.reset(&request)?;

@@ -75,11 +75,7 @@ impl EpisodeBuffer {
         }
         for (name, tensors) in parts {
             if tensors.len() != datasets.len() {
-                return Err(Error::refused(format!(
-                    "feature `{name}` is in {} of the {} datasets only",
-                    tensors.len(),
-                    datasets.len()
-                )));
+                return Err(Error::refused(format!("feature `{name}` is in {} of the {} datasets only", tensors.len(), datasets.len())));
             }
             let joined = match <[Tensor; 1]>::try_from(tensors) {
                 Ok([only]) => only,
@@ -219,11 +215,9 @@ fn check_finite(dataset: &Dataset, name: &str, tensor: &Tensor) -> Result<()> {
         return Ok(());
     }
     match tensor.as_slice::<f32>()?.iter().position(|v| !v.is_finite()) {
-        Some(at) => Err(Error::refused(format!(
-            "{}: `{name}` is not finite at frame {}",
-            dataset.root().display(),
-            at / tensor.row_len().max(1)
-        ))),
+        Some(at) => {
+            Err(Error::refused(format!("{}: `{name}` is not finite at frame {}", dataset.root().display(), at / tensor.row_len().max(1))))
+        }
         None => Ok(()),
     }
 }

@@ -19,7 +19,7 @@ use super::attempts::{self, Collection, Progress};
 use super::dataset::Dataset;
 use super::error::{Error, Result};
 use super::schema::{FeatureEntry, Info};
-use crate::recipe::{SimDemos, Strategy};
+use crate::recipe::SimDemos;
 use attempt::Generator;
 use source::SourceDemo;
 

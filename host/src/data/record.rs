@@ -44,9 +44,9 @@ pub fn record(
     };
     let mut actor = Expert { dim: spec.action.dim(), policy: expert, seed: request.seed, wave: 0, step: 0, chunk: None };
     attempts::collect_into(folder, env, &mut actor, &collection, progress).map_err(|e| match e {
-        Error::TooFewSuccesses(message) => {
-            Error::TooFewSuccesses(format!("recording: {message}; check that the expert is made for this task, or raise attempts_per_episode"))
-        }
+        Error::TooFewSuccesses(message) => Error::TooFewSuccesses(format!(
+            "recording: {message}; check that the expert is made for this task, or raise attempts_per_episode"
+        )),
         other => other,
     })
 }

@@ -39,9 +39,7 @@ impl MixedSampler {
             )));
         }
         if alpha < 1.0 && !usable(&real) {
-            return Err(Error::refused(format!(
-                "alpha is {alpha}, but there are no real demonstrations; record some or set alpha to 1"
-            )));
+            return Err(Error::refused(format!("alpha is {alpha}, but there are no real demonstrations; record some or set alpha to 1")));
         }
         Ok(Self { alpha, sim, real, seed })
     }

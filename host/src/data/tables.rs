@@ -94,9 +94,8 @@ fn column(batch: &RecordBatch, path: &Path, name: &str, as_type: &DataType) -> R
 
 fn whole_numbers(batch: &RecordBatch, path: &Path, name: &str) -> Result<Vec<usize>> {
     let values = column(batch, path, name, &DataType::Int64)?;
-    let number = |v: Option<i64>| {
-        v.and_then(|v| usize::try_from(v).ok()).ok_or_else(|| Error::format(path, format!("column `{name}` holds {v:?}")))
-    };
+    let number =
+        |v: Option<i64>| v.and_then(|v| usize::try_from(v).ok()).ok_or_else(|| Error::format(path, format!("column `{name}` holds {v:?}")));
     values.as_primitive::<Int64Type>().iter().map(number).collect()
 }
 

@@ -36,10 +36,7 @@ impl DatasetWriter {
     pub fn create(root: &Path, info: Info) -> Result<Self> {
         let occupied = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
         if occupied {
-            return Err(Error::refused(format!(
-                "{} already holds something; choose another folder or remove it first",
-                root.display()
-            )));
+            return Err(Error::refused(format!("{} already holds something; choose another folder or remove it first", root.display())));
         }
         fs::create_dir_all(root.join("meta")).map_err(Error::io("create", root))?;
         let writer = Self { root: root.to_path_buf(), info, tasks: Vec::new(), stats: Stats::new(), next_file: 0 };
@@ -61,10 +58,7 @@ impl DatasetWriter {
         let next_file = match files.last() {
             None => 0,
             Some(last) => (0..=files.len()).find(|&n| *last == data_file(root, &info, n)).map(|n| n + 1).ok_or_else(|| {
-                Error::refused(format!(
-                    "{} was not written by this host; generate into a new folder instead of appending",
-                    root.display()
-                ))
+                Error::refused(format!("{} was not written by this host; generate into a new folder instead of appending", root.display()))
             })?,
         };
         let mut writer = Self { root: root.to_path_buf(), tasks: dataset.tasks().to_vec(), stats: Stats::new(), info, next_file };
@@ -199,8 +193,7 @@ impl DatasetWriter {
             Ok((name.clone(), column.map_err(|e| Error::refused(format!("feature `{name}`: {e}")))?, true))
         };
         let table: Vec<_> = self.info.features.iter().map(encode).collect::<Result<_>>()?;
-        RecordBatch::try_from_iter_with_nullable(table)
-            .map_err(|e| Error::refused(format!("cannot build the table of an episode: {e}")))
+        RecordBatch::try_from_iter_with_nullable(table).map_err(|e| Error::refused(format!("cannot build the table of an episode: {e}")))
     }
 }
 

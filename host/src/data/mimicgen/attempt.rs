@@ -4,11 +4,11 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 use twinhost_plugin_api::{Batch, DType, EnvSpec, SubtaskSpec, Tensor};
 
+use super::SOURCE_EPISODE;
 use super::pose::{self, DeltaScale, Pose};
 use super::selection::{Situation, select};
 use super::source::{EEF_POSE, OBJECT_POSES, SourceDemo, TARGET_POSE};
 use super::waypoints::{Joining, Waypoint, join, segment};
-use super::SOURCE_EPISODE;
 use crate::data::attempts::{Actor, Decision};
 use crate::data::draws::{self, Purpose};
 use crate::data::error::{Error, Result};

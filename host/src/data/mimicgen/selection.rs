@@ -58,7 +58,14 @@ mod tests {
         let demo = |i: usize| {
             let object = Pose::translation(i as f64, 0.0, 0.0);
             let eef = object * if i == 3 { Pose::translation(0.0, 0.0, 5.0) } else { Pose::translation(-0.2, 0.0, 0.0) };
-            SourceDemo { episode: i, eef: vec![eef], goals: vec![eef], grippers: vec![vec![1.0]], objects: vec![vec![object]], ends: vec![1] }
+            SourceDemo {
+                episode: i,
+                eef: vec![eef],
+                goals: vec![eef],
+                grippers: vec![vec![1.0]],
+                objects: vec![vec![object]],
+                ends: vec![1],
+            }
         };
         (0..6).map(demo).collect()
     }

@@ -100,7 +100,9 @@ fn segment_ends(subtasks: &[SubtaskSpec], signals: &[Vec<bool>], steps: usize) -
             Some(column) => {
                 let value = |t: usize| signals.get(t).and_then(|s: &Vec<bool>| s.get(column)).copied().unwrap_or(false);
                 let rise = (previous.max(1)..steps).find(|&t| value(t) && !value(t - 1));
-                1 + rise.ok_or_else(|| format!("subtask `{}` never ends: its signal {column} does not rise after step {previous}", subtask.name))?
+                1 + rise.ok_or_else(|| {
+                    format!("subtask `{}` never ends: its signal {column} does not rise after step {previous}", subtask.name)
+                })?
             }
         };
         ends.push(end);
@@ -131,9 +133,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn subtasks(count: usize) -> Vec<SubtaskSpec> {
-        (0..count)
-            .map(|i| SubtaskSpec { name: format!("s{i}"), object: None, termination_signal: (i + 1 < count).then_some(i) })
-            .collect()
+        (0..count).map(|i| SubtaskSpec { name: format!("s{i}"), object: None, termination_signal: (i + 1 < count).then_some(i) }).collect()
     }
 
     #[test]

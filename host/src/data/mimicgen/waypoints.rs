@@ -39,7 +39,8 @@ pub fn join(start: &Pose, poses: &[Pose], grippers: &[Vec<f64>], joining: &Joini
     let quiet = if joining.noise_during_interpolation { joining.noise } else { 0.0 };
     let way_in = interpolate(start, first, joining.interpolation_steps).into_iter().chain(std::iter::repeat_n(*first, joining.fixed_steps));
     let way_in = way_in.map(|pose| Waypoint { pose, gripper: gripper.clone(), noise: quiet });
-    let segment = poses.iter().zip(grippers).map(|(pose, gripper)| Waypoint { pose: *pose, gripper: gripper.clone(), noise: joining.noise });
+    let segment =
+        poses.iter().zip(grippers).map(|(pose, gripper)| Waypoint { pose: *pose, gripper: gripper.clone(), noise: joining.noise });
     way_in.chain(segment).collect()
 }
 
