@@ -80,7 +80,7 @@ fn broadcast(level: Level, per_step: &Tensor) -> Tensor {
 
 pub struct PolicyLoss {
     pub loss: Tensor,
-    /// `-mean(log_prob - old)`.
+    /// `mean(old - log_prob)`.
     pub approx_kl: Tensor,
     /// Share of entries in which clipping decides.
     pub clip_fraction: Tensor,
@@ -110,7 +110,7 @@ pub fn policy_loss(config: &PpoConfig, log_prob: &Tensor, old_log_prob: &Tensor,
     }
     PolicyLoss {
         loss: mask.mean(&loss),
-        approx_kl: -mask.masked_mean(&difference.detach()),
+        approx_kl: mask.masked_mean(&(old_log_prob - log_prob).detach()),
         clip_fraction: mask.masked_mean(&unclipped.detach().less_tensor(&clipped.detach()).to_kind(Kind::Float)),
         ratio: mask.masked_mean(&ratio.detach()),
     }
@@ -188,6 +188,7 @@ impl Ppo {
         let surrogate = policy_loss(config, &log_prob, &reduce(config.logprob_type, &old), &feature(micro, ADVANTAGE, device)?, &mask);
         let entropy = self.mask(micro, config.entropy_type, device)?.masked_mean(&reduce(config.entropy_type, &evaluation.entropy));
 
+        // Never `+=`: it would write into the tensor that is also reported.
         let mut total = surrogate.loss.shallow_clone();
         let mut metrics = vec![
             ("train/policy_loss", surrogate.loss),
@@ -197,13 +198,13 @@ impl Ppo {
             ("train/entropy", entropy.shallow_clone()),
         ];
         if config.entropy_coef > 0.0 {
-            total -= entropy * config.entropy_coef;
+            total = &total - entropy * config.entropy_coef;
         }
         if config.kl_coef > 0.0 {
             let reference = reduce(config.logprob_type, &feature(micro, REFERENCE_LOG_PROB, device)?);
             let penalty = mask.masked_mean(&kl(config.kl_estimator, &log_prob, &reference));
             metrics.push(("train/kl_reference", penalty.shallow_clone()));
-            total += penalty * config.kl_coef;
+            total = &total + penalty * config.kl_coef;
         }
         Ok(Loss { total, metrics })
     }
@@ -256,7 +257,7 @@ impl TorchAlgorithm for Ppo {
         let mut loss = self.actor(micro, &evaluation, device)?;
         if let Some(critic) = critic {
             if self.config.value_coef > 0.0 {
-                loss.total += &critic * self.config.value_coef;
+                loss.total = &loss.total + &critic * self.config.value_coef;
             }
             loss.metrics.push(("train/critic_loss", critic));
         }

@@ -1,7 +1,7 @@
 //! Whole PPO updates: exactness on the first epoch, determinism, micro-batches, early stops, and that it learns.
 
 use abi_stable::std_types::RStr;
-use twinhost_algorithms::ppo::Ppo;
+use twinhost_algorithms::ppo::{Ppo, REFERENCE_LOG_PROB};
 use twinhost_plugin_api::{Algorithm as _, ComponentConfig, ErrorKind, HostServices, LogLevel, Tensor, names};
 
 use crate::linear_policy::{CHUNK, LinearPolicy};
@@ -22,6 +22,20 @@ fn the_first_epoch_has_ratio_exactly_one() {
         let metrics = learner.update(&data, None, &request(1)).unwrap();
         assert_ne!(metric(&metrics, "train/ratio"), 1.0, "{level}");
     }
+}
+
+#[test]
+fn the_reported_parts_add_up_to_the_loss() {
+    let mut subject = Subject::new(9);
+    let mut data = rollout(&mut subject, 5, 4, 0);
+    let reference = data.get(names::LOG_PROB).unwrap().try_clone().unwrap();
+    data.insert(REFERENCE_LOG_PROB, reference);
+    let mut learner = ppo(&mut subject, "(epochs: 3, entropy_coef: 0.1, value_coef: 0.5, kl_coef: 0.7, optimizer: (policy_lr: 0.05))");
+    let metrics = learner.update(&data, None, &request(0)).unwrap();
+    let part = |name: &str| metric(&metrics, name);
+    assert!(part("train/kl_reference") > 0.0 && part("train/policy_loss") != part("train/ppo_loss"));
+    let sum = part("train/policy_loss") + 0.5 * part("train/critic_loss") - 0.1 * part("train/entropy") + 0.7 * part("train/kl_reference");
+    assert!((sum - part("train/ppo_loss")).abs() < 1e-6, "{sum} {metrics:?}");
 }
 
 #[test]
