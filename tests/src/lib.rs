@@ -1,1 +1,44 @@
-//! End-to-end tests: they start the `host` binary as a user would.
+//! What the end-to-end tests share: where the built host and plugins are, and how to start the host as a user would.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Folder of the built binaries and plugin libraries (`target/debug`, wherever cargo put it).
+///
+/// # Panics
+/// If the test binary does not lie in a cargo target folder.
+pub fn built() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test binary has a path");
+    exe.ancestors().nth(2).expect("test binaries lie in <profile>/deps").to_path_buf()
+}
+
+/// A built plugin library.
+///
+/// # Panics
+/// If it was not built.
+pub fn plugin(name: &str) -> PathBuf {
+    let path = built().join(format!("libtwinhost_{name}.so"));
+    assert!(path.is_file(), "{} is not built: run `cargo xtask build-plugins`, or test with `cargo xtask test`", path.display());
+    path
+}
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository")
+}
+
+/// A command that starts the host in `folder`.
+pub fn host(folder: &Path) -> Command {
+    let mut command = Command::new(built().join("host"));
+    command.current_dir(folder).env_remove("TWINHOST_PLUGIN_PATH").env("XDG_DATA_HOME", folder.join("xdg-data"));
+    command
+}
+
+/// Runs and returns exit code, standard output and standard error.
+///
+/// # Panics
+/// If the host cannot be started at all.
+pub fn outcome(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the host binary is built (cargo xtask test builds it)");
+    (status.code().unwrap_or(-1), String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr).into_owned())
+}
