@@ -74,10 +74,15 @@ impl EvalGroup {
         Spread::of(&self.episodes.iter().filter(|e| e.success).map(|e| e.length as f64).collect::<Vec<_>>()).map(|s| s.mean)
     }
 
-    /// This arm minus the other over the seeds both have.
-    pub fn minus(&self, other: &Self) -> Option<PairedDifference> {
+    /// (this arm's success, the other's) for every episode seed both have.
+    pub fn pairs(&self, other: &Self) -> Vec<(bool, bool)> {
         let theirs: BTreeMap<u64, bool> = other.episodes.iter().map(|e| (e.seed, e.success)).collect();
-        PairedDifference::of(&self.episodes.iter().filter_map(|e| Some((e.success, *theirs.get(&e.seed)?))).collect::<Vec<_>>())
+        self.episodes.iter().filter_map(|e| Some((e.success, *theirs.get(&e.seed)?))).collect()
+    }
+
+    /// This arm minus the other; `None` if they share no episode seed.
+    pub fn minus(&self, other: &Self) -> Option<PairedDifference> {
+        PairedDifference::of(&self.pairs(other))
     }
 }
 
