@@ -106,7 +106,7 @@ impl Palette {
                 // An odd step, so that the sample does not follow the columns of even-sized images.
                 let step = (total / PALETTE_SAMPLE) | 1;
                 let sample: Vec<u8> = pixels().step_by(step).flat_map(|[r, g, b]| [r, g, b, 255]).collect();
-                return Self::Quantised(NeuQuant::new(1, usize::from(TRANSPARENT), &sample));
+                return Self::Quantised(NeuQuant::new(4, usize::from(TRANSPARENT), &sample));
             }
         }
         Self::Exact(colours.into_iter().zip(0..TRANSPARENT).collect())

@@ -27,7 +27,7 @@ pub struct Series {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     Number,
-    /// Values are shares in [0, 1], shown as per cent on a fixed axis.
+    /// Values are shares in [0, 1], shown as per cent on an axis from 0.
     Percent,
 }
 
@@ -94,13 +94,14 @@ impl LineChart<'_> {
         svg + "</g>"
     }
 
-    /// Per cent: 0 to 1. Else what 98 % of the values span, so that one spike does not flatten the rest; values beyond sit on the edge.
+    /// Per cent: from 0 to 10, 25, 50 or 100 %. Else what 98 % of the values span, so that one spike does not flatten the rest; values beyond sit on the edge.
     fn y_range(&self) -> (f64, f64) {
-        if self.unit == Unit::Percent {
-            return (0.0, 1.0);
-        }
         let mut values: Vec<f64> = self.series.iter().flat_map(|s| s.points.iter().map(|p| p.1)).filter(|y| y.is_finite()).collect();
         values.sort_by(f64::total_cmp);
+        if self.unit == Unit::Percent {
+            let largest = values.last().copied().unwrap_or(1.0);
+            return (0.0, [0.1, 0.25, 0.5].into_iter().find(|top| largest <= *top).unwrap_or(1.0));
+        }
         let cut = if values.len() >= 100 { values.len() / 100 } else { 0 };
         let (mut low, mut high) = (values[cut], values[values.len() - 1 - cut]);
         for &(_, l, h) in self.series.iter().flat_map(|s| &s.band) {
@@ -144,20 +145,18 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(bucket).map(mean).collect()
 }
 
-/// Exponential moving average with bias correction over about a fifteenth of the points; it starts anew after a gap.
+/// Centred moving average over about a fifteenth of the points, so that the line does not lag behind the raw one. At the ends and at gaps
+/// the window shrinks on both sides alike.
 pub fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let keep = 1.0 - 1.0 / (points.len() as f64 / 15.0).max(1.0);
-    let (mut sum, mut weight) = (0.0, 0.0);
-    let step = |&(x, y): &(f64, f64)| {
-        if !y.is_finite() {
-            (sum, weight) = (0.0, 0.0);
-            return (x, y);
-        }
-        sum = keep * sum + (1.0 - keep) * y;
-        weight = keep * weight + (1.0 - keep);
-        (x, sum / weight)
+    let widest = (points.len() / 30).max(1);
+    let smooth = |i: usize| {
+        let (x, y) = points[i];
+        let room = widest.min(i).min(points.len() - 1 - i);
+        let reach = (1..=room).take_while(|d| points[i - d].1.is_finite() && points[i + d].1.is_finite()).count();
+        let window = &points[i - reach..=i + reach];
+        (x, if y.is_finite() { window.iter().map(|p| p.1).sum::<f64>() / window.len() as f64 } else { y })
     };
-    points.iter().map(step).collect()
+    (0..points.len()).map(smooth).collect()
 }
 
 /// Multiples of 1, 2 or 5 times a power of ten inside [low, high], about `count` of them.
@@ -180,7 +179,7 @@ pub fn short_number(v: f64) -> String {
     let shown = match size {
         _ if !v.is_finite() => v.to_string(),
         s if s < 1e-12 => "0".into(),
-        s if s < 1e-3 || s >= 1e7 => {
+        s if !(1e-3..1e7).contains(&s) => {
             let scientific = format!("{v:.1e}");
             scientific.replace(".0e", "e")
         }
@@ -252,7 +251,12 @@ mod tests {
         let points: Vec<(f64, f64)> = (0..10_000).map(|i| (i as f64, if i % 2 == 0 { 1.0 } else { 3.0 })).collect();
         let thinned = thin(&points);
         assert!(thinned.len() <= MAX_POINTS && thinned.iter().all(|p| (p.1 - 2.0).abs() < 1e-9));
-        let constant = smoothed(&(0..60).map(|i| (i as f64, 5.0)).collect::<Vec<_>>());
-        assert!(constant.iter().all(|p| (p.1 - 5.0).abs() < 1e-12), "bias correction");
+        // A straight line stays where it is: no lag, no pull at the ends.
+        let line: Vec<(f64, f64)> = (0..90).map(|i| (i as f64, 3.0 - 0.5 * i as f64)).collect();
+        assert!(smoothed(&line).iter().zip(&line).all(|(s, p)| (s.1 - p.1).abs() < 1e-9));
+        let mut gap = line.clone();
+        gap[40].1 = f64::NAN;
+        let around = smoothed(&gap);
+        assert!(around[40].1.is_nan() && around[39].1 == line[39].1 && (around[38].1 - line[38].1).abs() < 1e-9);
     }
 }

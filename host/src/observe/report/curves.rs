@@ -124,42 +124,45 @@ pub struct StageTime {
     pub arm: String,
     pub stage: String,
     pub seconds: f64,
-    /// Share of `seconds` by activity (`sim`, `render`, `inference`, `training`, ...), largest first; what was not measured is `other`.
-    pub activities: Vec<(String, f64)>,
 }
 
-/// Time of every (arm, stage) in order of first appearance. Activities are the metrics `time/NAME`; names with a further `/` are parts
-/// of others and left out. If activities overlap (threads), they are scaled to the stage's wall time.
+/// Time of every (arm, stage), in order of first appearance.
 pub fn stage_times(records: &[Record]) -> Vec<StageTime> {
-    let mut out: Vec<(StageTime, BTreeMap<&str, f64>)> = Vec::new();
+    let mut out: Vec<StageTime> = Vec::new();
     for r in records {
-        let at = out.iter().position(|(t, _)| t.arm == r.arm && t.stage == r.stage).unwrap_or_else(|| {
-            let empty = StageTime { arm: r.arm.clone(), stage: r.stage.clone(), seconds: 0.0, activities: Vec::new() };
-            out.push((empty, BTreeMap::new()));
-            out.len() - 1
-        });
-        let (total, activities) = &mut out[at];
-        for (name, &seconds) in r.time.iter().filter(|(_, s)| s.is_finite() && **s > 0.0) {
-            match name.strip_prefix(TIME_PREFIX) {
-                _ if name == SINCE_PREVIOUS => total.seconds += seconds,
-                Some(activity) if name != UNIX && !activity.contains('/') => *activities.entry(activity).or_default() += seconds,
-                _ => {}
-            }
+        let seconds = r.time.get(SINCE_PREVIOUS).copied().filter(|s| s.is_finite()).unwrap_or(0.0);
+        match out.iter_mut().find(|t| t.arm == r.arm && t.stage == r.stage) {
+            Some(t) => t.seconds += seconds,
+            None => out.push(StageTime { arm: r.arm.clone(), stage: r.stage.clone(), seconds }),
         }
     }
-    let close = |(mut total, activities): (StageTime, BTreeMap<&str, f64>)| {
-        let measured: f64 = activities.values().sum();
-        let scale = if measured > total.seconds { total.seconds / measured } else { 1.0 };
-        total.activities = activities.into_iter().map(|(name, s)| (name.to_owned(), s * scale)).collect();
-        total.activities.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let rest = total.seconds - measured * scale;
-        if rest > 0.005 * total.seconds && !total.activities.is_empty() {
-            total.activities.push(("other".into(), rest));
-        }
-        total
-    };
-    out.into_iter().map(close).collect()
+    out
 }
+
+/// What the time of a stage, over all arms, was spent on: (`sim`, `render`, `inference`, `training`, ..., seconds), largest first; what was
+/// not measured is [`UNMEASURED`]. Activities are the metrics `time/NAME`; names with a further `/` are parts of others and left out.
+/// Activities that overlap (threads) are scaled to the stage's wall time. Empty if nothing was measured.
+pub fn activities(records: &[Record], stage: &str) -> Vec<(String, f64)> {
+    let of_stage = || records.iter().filter(|r| r.stage == stage).flat_map(|r| &r.time).filter(|(_, s)| s.is_finite() && **s > 0.0);
+    let total: f64 = of_stage().filter(|(name, _)| *name == SINCE_PREVIOUS).map(|(_, s)| s).sum();
+    let mut spent: BTreeMap<&str, f64> = BTreeMap::new();
+    for (name, seconds) in of_stage().filter(|(name, _)| *name != SINCE_PREVIOUS && *name != UNIX) {
+        if let Some(activity) = name.strip_prefix(TIME_PREFIX).filter(|a| !a.contains('/')) {
+            *spent.entry(activity).or_default() += seconds;
+        }
+    }
+    let measured: f64 = spent.values().sum();
+    let scale = if measured > total { total / measured } else { 1.0 };
+    let mut out: Vec<(String, f64)> = spent.into_iter().map(|(name, s)| (name.to_owned(), s * scale)).collect();
+    out.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let rest = total - measured * scale;
+    if !out.is_empty() && rest > 0.005 * total {
+        out.push((UNMEASURED.into(), rest));
+    }
+    out
+}
+
+pub const UNMEASURED: &str = "other";
 
 #[cfg(test)]
 mod tests {
@@ -206,11 +209,13 @@ mod tests {
                 &[(SINCE_PREVIOUS, 6.0), ("time/sim", 2.0), ("time/sim/physics", 1.5), ("time/training", 3.0), (UNIX, 1e9)],
             ),
             record("a", "rl", 1, &[], &[(SINCE_PREVIOUS, 4.0), ("time/sim", 2.0)]),
-            record("b", "rl", 0, &[], &[(SINCE_PREVIOUS, 1.0), ("time/sim", 1.5), ("time/training", 0.5)]),
+            record("b", "rl", 0, &[], &[(SINCE_PREVIOUS, 1.0)]),
+            record("b", "sft", 0, &[], &[(SINCE_PREVIOUS, 1.0), ("time/sim", 1.5), ("time/training", 0.5)]),
         ];
-        let times = stage_times(&records);
-        assert_eq!(times[0].seconds, 10.0);
-        assert_eq!(times[0].activities, [("sim".into(), 4.0), ("training".into(), 3.0), ("other".into(), 3.0)]);
-        assert_eq!(times[1].activities, [("sim".into(), 0.75), ("training".into(), 0.25)]);
+        let times: Vec<_> = stage_times(&records).into_iter().map(|t| (t.arm, t.stage, t.seconds)).collect();
+        assert_eq!(times, [("a".into(), "rl".into(), 10.0), ("b".into(), "rl".into(), 1.0), ("b".into(), "sft".into(), 1.0)]);
+        assert_eq!(activities(&records, "rl"), [("sim".into(), 4.0), ("training".into(), 3.0), ("other".into(), 4.0)]);
+        assert_eq!(activities(&records, "sft"), [("sim".into(), 0.75), ("training".into(), 0.25)]);
+        assert_eq!(activities(&records, "demos"), []);
     }
 }

@@ -48,9 +48,9 @@ pub fn kind_badge(kind: EnvKind) -> String {
     format!(r#"<span class="badge {class}">{}</span>"#, kind_label(kind))
 }
 
-/// `72.0 %`
+/// `72.0 %`, never broken across lines.
 pub fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
+    format!("{:.1}\u{a0}%", 100.0 * share)
 }
 
 /// `+21.0`, with a real minus sign.
@@ -68,7 +68,7 @@ pub fn signed_points(share: f64) -> String {
 /// `71.3 ± 4.0 %`
 pub fn with_spread(s: &Spread) -> String {
     match s.std {
-        Some(std) => format!("{:.1} ± {:.1} %", 100.0 * s.mean, 100.0 * std),
+        Some(std) => format!("{:.1} ± {:.1}\u{a0}%", 100.0 * s.mean, 100.0 * std),
         None => percent(s.mean),
     }
 }
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(signed_points(0.21), "+21.0");
         assert_eq!(signed_points(-0.0349), "−3.5");
         assert_eq!(signed_points(-0.0001), "±0.0");
-        assert_eq!(with_spread(&Spread::of(&[0.5, 0.7]).unwrap()), "60.0 ± 14.1 %");
+        assert_eq!(with_spread(&Spread::of(&[0.5, 0.7]).unwrap()), "60.0 ± 14.1\u{a0}%");
         assert_eq!(p_value(0.0004), "p &lt; 0.001");
         assert_eq!(p_value(0.125), "p = 0.125");
     }

@@ -144,69 +144,60 @@ fn panel_html(panel: &Panel) -> String {
 }
 
 fn time(data: &ReportData, times: &[StageTime]) -> String {
-    let longest = longest_arm(times);
+    let mut stages: Vec<&str> = Vec::new();
+    let mut arms: Vec<&str> = Vec::new();
+    for t in times {
+        note_new(&mut stages, &t.stage);
+        note_new(&mut arms, &t.arm);
+    }
+    let seconds_of = |arm: &str| -> f64 { times.iter().filter(|t| t.arm == arm).map(|t| t.seconds).sum() };
+    let longest = arms.iter().map(|arm| seconds_of(arm)).fold(0.0, f64::max);
     if longest <= 0.0 {
         return String::new();
     }
-    let mut stages: Vec<&str> = Vec::new();
-    let mut arms: Vec<&str> = Vec::new();
-    let mut activities: Vec<&str> = Vec::new();
-    for t in times {
-        let seen = |list: &mut Vec<_>, item| {
-            if !list.contains(&item) {
-                list.push(item)
-            }
+    let mut html = String::from(r#"<section id="time"><h2>Where the time went</h2><div class="card"><h3>Stages of each arm</h3>"#);
+    for arm in arms {
+        let part = |t: &StageTime| {
+            let colour = stages.iter().position(|s| *s == t.stage).unwrap_or(0);
+            Part { label: t.stage.clone(), value: t.seconds, colour, shown: human_duration(t.seconds) }
         };
-        seen(&mut stages, t.stage.as_str());
-        seen(&mut arms, t.arm.as_str());
-        t.activities.iter().for_each(|(name, _)| seen(&mut activities, name.as_str()));
-    }
-    let position = |list: &[&str], item: &str| list.iter().position(|i| *i == item).unwrap_or(0);
-
-    let mut html = String::from(r#"<section id="time"><h2>Where the time went</h2><div class="card"><h3>Stages</h3>"#);
-    for arm in &arms {
-        let of_arm = || times.iter().filter(|t| t.arm == *arm);
-        let parts: Vec<Part> = of_arm()
-            .map(|t| Part {
-                label: t.stage.clone(),
-                value: t.seconds,
-                colour: position(&stages, &t.stage),
-                shown: human_duration(t.seconds),
-            })
-            .collect();
-        let total: f64 = of_arm().map(|t| t.seconds).sum();
+        let parts: Vec<Part> = times.iter().filter(|t| t.arm == arm).map(part).collect();
         let title = if arm.is_empty() { "shared by all arms" } else { data.arm_title(arm) };
-        html += &format!(
-            r#"<div class="timing"><h4>{} <span class="ci">{}</span></h4>{}</div>"#,
-            text(title),
-            human_duration(total),
-            stacked_bar(&parts, total / longest)
-        );
+        html += &timing(title, seconds_of(arm), &stacked_bar(&parts, seconds_of(arm) / longest));
     }
     html += "</div>";
-    if !activities.is_empty() {
-        html += r#"<div class="card"><h3>Activities</h3>"#;
-        for t in times.iter().filter(|t| !t.activities.is_empty()) {
-            let part = |(name, seconds): &(String, f64)| {
-                let shown = format!("{:.0} %", 100.0 * seconds / t.seconds);
-                Part { label: name.clone(), value: *seconds, colour: position(&activities, name), shown }
-            };
-            let title = if t.arm.is_empty() { t.stage.clone() } else { format!("{}: {}", data.arm_title(&t.arm), t.stage) };
-            let bar = stacked_bar(&t.activities.iter().map(part).collect::<Vec<_>>(), 1.0);
-            html += &format!(
-                r#"<div class="timing"><h4>{} <span class="ci">{}</span></h4>{bar}</div>"#,
-                text(&title),
-                human_duration(t.seconds)
-            );
+
+    let mut bars = String::new();
+    let mut names: Vec<String> = Vec::new();
+    for stage in stages {
+        let activities = curves::activities(&data.records, stage);
+        let total: f64 = activities.iter().map(|a| a.1).sum();
+        let mut part = |(name, seconds): &(String, f64)| {
+            if !names.contains(name) && name != curves::UNMEASURED {
+                names.push(name.clone());
+            }
+            let colour = names.iter().position(|n| n == name).unwrap_or(COLOURS - 1);
+            Part { label: name.clone(), value: *seconds, colour, shown: format!("{:.0} %", 100.0 * seconds / total) }
+        };
+        let parts: Vec<Part> = activities.iter().map(&mut part).collect();
+        if !parts.is_empty() {
+            bars += &timing(stage, total, &stacked_bar(&parts, 1.0));
         }
-        html += "</div>";
+    }
+    if !bars.is_empty() {
+        html += &format!(r#"<div class="card"><h3>Activities in each stage, all arms together</h3>{bars}</div>"#);
     }
     html + "</section>"
 }
 
-/// Time of the arm that took longest, seconds.
-fn longest_arm(times: &[StageTime]) -> f64 {
-    times.iter().map(|a| times.iter().filter(|t| t.arm == a.arm).map(|t| t.seconds).sum()).fold(0.0, f64::max)
+fn note_new<'a>(list: &mut Vec<&'a str>, item: &'a str) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
+
+fn timing(title: &str, seconds: f64, bar: &str) -> String {
+    format!(r#"<div class="timing"><h4>{} <span class="ci">{}</span></h4><div>{bar}</div></div>"#, text(title), human_duration(seconds))
 }
 
 fn reproduction(data: &ReportData) -> String {

@@ -30,7 +30,7 @@ pub fn headline(data: &ReportData) -> String {
     let p = group.success();
     let name = text(data.arm_title(&reference.arm));
     let mut html = format!(
-        "<b>{name}</b> solves <b>{}</b> of {} episodes {place} with a 95 % interval of {:.1} to {:.1} %.",
+        "<b>{name}</b> solves <b>{}</b> of {} episodes {place} with a 95&nbsp;% interval of {:.1} to {:.1}&nbsp;%.",
         percent(p.rate),
         p.trials,
         100.0 * p.low,

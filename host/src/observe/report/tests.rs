@@ -186,7 +186,7 @@ fn assert_balanced(page: &str) {
         let end = at + rest[at..].find('>').expect("a tag is closed");
         let tag = &rest[at + 1..end];
         assert!(!tag.contains('<'), "`<{tag}>` is malformed");
-        assert!(tag.matches('"').count() % 2 == 0, "`<{tag}>` has an open attribute");
+        assert!(tag.matches('"').count().is_multiple_of(2), "`<{tag}>` has an open attribute");
         let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap();
         if let Some(closing) = tag.strip_prefix('/') {
             assert_eq!(open.pop(), Some(closing), "near {}", &rest[at.saturating_sub(80)..end]);
@@ -230,7 +230,7 @@ fn a_finished_run_is_shown_whole_and_self_contained() {
         assert!(page.contains(&format!("<section id=\"{section}\">")), "{section}");
     }
     for shown in [
-        "73.2 %",
+        "73.2\u{a0}%",
         "500 of 683 attempts",
         "Anchor: SFT loss on real data",
         "Wilson",
@@ -242,7 +242,7 @@ fn a_finished_run_is_shown_whole_and_self_contained() {
     let rlco = ReportData::collect(&run).unwrap().results.into_iter().find(|r| r.arm == "rlco").unwrap();
     let p = rlco.groups[0].success();
     assert!(page.contains(&format!(
-        "<b>{:.1} %</b> <span class=\"ci\">[{:.1}, {:.1}] · {}/100</span>",
+        "<b>{:.1}\u{a0}%</b> <span class=\"ci\">[{:.1}, {:.1}] · {}/100</span>",
         100.0 * p.rate,
         100.0 * p.low,
         100.0 * p.high,
@@ -335,7 +335,7 @@ fn seeds_are_compared_by_mean_and_spread() {
     let std = (rates.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
     let table = comparison.to_markdown();
     let row = table.lines().find(|l| l.starts_with("| RL-Co |")).unwrap();
-    assert!(row.starts_with(&format!("| RL-Co | {mean:.1} ± {std:.1} % ({}/300) |", rates.iter().sum::<f64>())), "{row}");
+    assert!(row.starts_with(&format!("| RL-Co | {mean:.1} ± {std:.1}\u{a0}% ({}/300) |", rates.iter().sum::<f64>())), "{row}");
     assert!(
         table.contains("real_twin · pick_place · train (simulated stand-in for a real robot)") && table.contains("seeds 7, 8, 9"),
         "{table}"
