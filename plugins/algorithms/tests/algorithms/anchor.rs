@@ -1,12 +1,15 @@
 //! The anchor `beta * SFT(real)`: what it adds, that weight 0 adds nothing, and that it can never be silently zero.
 
 use abi_stable::sabi_trait::TD_Opaque;
-use abi_stable::std_types::RResult;
-use std::sync::Arc;
+use abi_stable::std_types::{RResult, RStr};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use twinhost_algorithms::Sft;
+use twinhost_algorithms::ppo::Ppo;
 use twinhost_plugin_api::torch::TorchPolicy as _;
-use twinhost_plugin_api::{Algorithm as _, Anchor, Batch, BatchSource, BatchSource_TO, ComponentConfig, Error, ErrorKind, Tensor, names};
+use twinhost_plugin_api::{
+    Algorithm as _, Anchor, Batch, BatchSource, BatchSource_TO, ComponentConfig, Error, ErrorKind, HostServices, LogLevel, Tensor, names,
+};
 
 use crate::linear_policy::{Imitation, LinearPolicy};
 use crate::subject::{Subject, demonstrations, metric, ppo, request, rollout, saved_moment, services};
@@ -120,6 +123,50 @@ fn the_anchor_adds_its_gradient_to_that_of_ppo() {
     assert_eq!(metric(&metrics, "train/ppo_loss"), metric(&plain, "train/ppo_loss"));
     let ratio = metric(&metrics, "train/sft_loss") / metric(&metrics, "train/ppo_loss").abs();
     assert_eq!(metric(&metrics, "train/loss_ratio"), ratio);
+}
+
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+extern "C" fn remember(level: LogLevel, _component: RStr<'_>, message: RStr<'_>) {
+    if level == LogLevel::Warn {
+        WARNINGS.lock().unwrap().push(message.to_string());
+    }
+}
+extern "C" fn never() -> bool {
+    false
+}
+extern "C" fn clock() -> u64 {
+    0
+}
+
+#[test]
+fn losses_of_very_different_size_are_reported() {
+    let mut subject = Subject::new(8);
+    let mut data = rollout(&mut subject, 3, 4, 0);
+    let services = HostServices::new(remember, never, clock, 1, 0);
+    let mut update = |data: &Batch, config: &str| {
+        let mut learner = Ppo::create(ComponentConfig::new(config), services, subject.side()).unwrap();
+        learner.update(data, Some(&mut anchor(0.2).0), &request(0)).unwrap();
+        WARNINGS.lock().unwrap().drain(..).collect::<Vec<_>>()
+    };
+    assert_eq!(update(&data, "()"), Vec::<String>::new());
+    // Without rewards, values and a value loss the PPO loss is 0.
+    data.insert(names::REWARD, Tensor::zeros::<f32>(&[3, 4, 2]));
+    data.insert(names::VALUE, Tensor::zeros::<f32>(&[4, 4, 1]));
+    let warnings = update(&data, "(value_coef: 0.0)");
+    assert!(warnings.len() == 1 && warnings[0].contains("train/ppo_loss") && warnings[0].contains("hardly counts"), "{warnings:?}");
+}
+
+#[test]
+fn a_phase_that_leaves_the_policy_alone_has_no_anchor() {
+    let mut subject = Subject::new(9);
+    let data = rollout(&mut subject, 3, 4, 0);
+    let mut learner = ppo(&mut subject, "(critic_warmup: 1)");
+    let (mut anchor, draws) = anchor(0.2);
+    let metrics = learner.update(&data, Some(&mut anchor), &request(0)).unwrap();
+    assert_eq!(draws.load(Ordering::Relaxed), 0);
+    assert!(metrics.iter().all(|m| m.0 != "train/sft_loss"), "{metrics:?}");
+    learner.update(&data, Some(&mut anchor), &request(1)).unwrap();
+    assert!(draws.load(Ordering::Relaxed) > 0);
 }
 
 /// The error of an update whose anchor has this fault, after checking that the weights did not move.
