@@ -20,6 +20,11 @@ impl Failure {
         Self { sentence: sentence.into(), exit_code: EXIT_USER }
     }
 
+    /// The checkout itself is what has to be mended: a test failed, a rule is broken.
+    pub fn work(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), exit_code: 1 }
+    }
+
     /// A child process failed after it printed its own reasons; its exit code is passed on.
     pub fn child(what: &str, status: std::process::ExitStatus) -> Self {
         let exit_code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);

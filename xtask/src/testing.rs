@@ -48,11 +48,11 @@ pub fn test(workspace: &Workspace, filter: &[String]) -> Result<()> {
         run(tests)?;
     }
     if counts.failed == 0 && !all_succeeded {
-        return Err(Failure::new("a test run broke off before it had counted its tests; the reason is above"));
+        return Err(Failure::work("a test run broke off before it had counted its tests; the reason is above"));
     }
     let skipped = if counts.skipped == 0 { String::new() } else { format!(", {} skipped", counts.skipped) };
     println!("{} passed, {} failed{skipped}", counts.passed, counts.failed);
-    if counts.failed == 0 { Ok(()) } else { Err(Failure::new("some tests failed; their output is above")) }
+    if counts.failed == 0 { Ok(()) } else { Err(Failure::work("some tests failed; their output is above")) }
 }
 
 fn has_nextest(workspace: &Workspace) -> bool {
@@ -90,10 +90,10 @@ fn echo_and_count(stream: impl std::io::Read, echo: impl Fn(&str)) -> Counts {
 /// Reads `test result: ok. 3 passed; 1 failed; 0 ignored; ...` and `Summary [ 1.2s] 4 tests run: 3 passed (1 slow), 1 failed, 2 skipped`.
 fn summary_of(line: &str) -> Option<Counts> {
     let line = without_colours(line);
-    let line = line.trim();
+    // nextest repeats the output of a failed test, indented: what that test binary counted is counted already.
     let (_, list) = match line.strip_prefix("test result: ") {
         Some(rest) => rest.split_once(". ")?,
-        None => line.strip_prefix("Summary [")?.split_once(" run: ")?,
+        None => line.trim().strip_prefix("Summary [")?.split_once(" run: ")?,
     };
     let mut counts = Counts::default();
     for part in list.split([',', ';']) {
@@ -135,6 +135,7 @@ mod tests {
             "\u{1b}[32;1m     Summary\u{1b}[0m [   0.005s] \u{1b}[1m2\u{1b}[0m tests run: \u{1b}[1m2\u{1b}[0m \u{1b}[32;1mpassed\u{1b}[0m, \u{1b}[1m0\u{1b}[0m skipped",
             Some((2, 0, 0)),
         );
+        check("    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.00s", None);
         check("3 passed, 0 failed", None);
         check("test gae::matches ... ok", None);
     }

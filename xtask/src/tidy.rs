@@ -47,7 +47,7 @@ pub fn tidy(workspace: &Workspace) -> Result<()> {
             println!("tidy: nothing to mend");
             Ok(())
         }
-        count => Err(Failure::new(format!("tidy: {count} to mend, listed above; ARCHITECTURE.md says why the rules are there"))),
+        count => Err(Failure::work(format!("tidy: {count} to mend, listed above; ARCHITECTURE.md says why the rules are there"))),
     }
 }
 
