@@ -103,7 +103,7 @@ fn env_steps(text: &str, demo: &Demonstration, threads: usize, time: Duration) -
 
 fn main() -> Result<()> {
     // SAFETY: the only thread of the program so far; Mesa reads the variable when the first context opens.
-    unsafe { std::env::set_var("LP_NUM_THREADS", "1") };
+    unsafe { std::env::set_var("LP_NUM_THREADS", "0") };
     let argument = |n: usize| std::env::args().nth(n).and_then(|a| a.parse::<f64>().ok());
     let threads = argument(1).map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |t| t as usize);
     let time = Duration::from_secs_f64(argument(2).unwrap_or(3.0));

@@ -1,8 +1,9 @@
 //! What all instances of one environment share: configuration, objects, and one compiled model per object.
 
+use mujoco_rs::mujoco_c::mj_copyModel;
 use mujoco_rs::prelude::{MjLogMessage, MjModel, MjtLogLevel, set_log_handler};
 use std::sync::{Arc, OnceLock};
-use twinhost_plugin_api::{HostServices, LogLevel, Result};
+use twinhost_plugin_api::{Error, HostServices, LogLevel, Result};
 
 use crate::config::{RewardMode, TabletopConfig, TaskKind};
 use crate::gap::Gap;
@@ -63,6 +64,7 @@ impl Cell {
         }
         let unseen = pick(&|o| o.split == Split::OutOfDistribution && fits(o));
         let first = Arc::new(scene::compile(config.task, &gap, &objects[seen[0]])?);
+        first.layout();
         let ids = SceneIds::of(&first, config.task)?;
         let models: Vec<OnceLock<Arc<MjModel>>> = objects.iter().map(|_| OnceLock::new()).collect();
         models[seen[0]].get_or_init(|| first);
@@ -92,10 +94,22 @@ impl Cell {
         if let Some(model) = self.models[object].get() {
             return Ok(model.clone());
         }
-        let model = Arc::new(scene::compile(self.config.task, &self.gap, &self.objects[object])?);
-        Ok(self.models[object].get_or_init(|| model).clone())
+        let compiled = scene::compile(self.config.task, &self.gap, &self.objects[object])?;
+        let first = self.any_model()?;
+        if !first.is_compatible_with_model(&compiled) || first.ffi().nbuffer != compiled.ffi().nbuffer {
+            return Err(Error::internal(format!("the scene with the {} differs in layout from the others", self.objects[object].name)));
+        }
+        // A clone shares the layout of the first model, so the renderer's checks on every image compare pointers, not tables.
+        let mut model = first.as_ref().clone();
+        // SAFETY: both models have equal sizes and tables, as just checked, so MuJoCo copies every array in place.
+        unsafe { mj_copyModel(model.ffi_mut(), compiled.ffi()) };
+        Ok(self.models[object].get_or_init(|| Arc::new(model)).clone())
     }
 
+    /// The scene that every other one is a variation of.
+    ///
+    /// # Errors
+    /// As [`scene::compile`].
     pub fn any_model(&self) -> Result<Arc<MjModel>> {
         self.model(self.seen[0])
     }

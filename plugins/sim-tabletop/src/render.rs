@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 use twinhost_plugin_api::{Error, Result};
 
+use crate::frustum::cull;
 use crate::gap::Gap;
 use crate::measure::Data;
 
@@ -56,6 +57,7 @@ impl Renderer {
         let model = data.model_clone();
         let renderer = self.open(&model, format)?;
         renderer.set_camera(MjvCamera::new_fixed(camera));
+        cull(data, camera, format.width, format.height, renderer.opts_mut());
         renderer.sync_data(data).map_err(failed)?;
         renderer.render().map_err(failed)?;
         Ok(renderer.rgb_flat().expect("colour rendering is on by default").to_vec())

@@ -2,7 +2,17 @@
 // A test that cannot unwrap has failed.
 #![allow(clippy::unwrap_used)]
 
+use mujoco_rs::prelude::{MjData, MjvCamera, MjvOption};
+use mujoco_rs::renderer::MjRenderer;
+use std::sync::Arc;
 use twinhost_plugin_api::{ActMode, ActRequest, ComponentConfig, Env, HostServices, Policy, ResetRequest, Tensor, names};
+use twinhost_sim_tabletop::config::TaskKind;
+use twinhost_sim_tabletop::frustum::cull;
+use twinhost_sim_tabletop::gap::Gap;
+use twinhost_sim_tabletop::kinematics::{JOINT_HIGH, JOINT_LOW, JOINTS};
+use twinhost_sim_tabletop::objects::catalogue;
+use twinhost_sim_tabletop::render::{Format, Renderer};
+use twinhost_sim_tabletop::scene::compile;
 use twinhost_sim_tabletop::{Expert, Tabletop};
 
 /// Centre (column, row) and number of the pixels that are clearly red, in an image `[H, W, 3]`.
@@ -79,4 +89,38 @@ fn films_are_clean_and_leave_observations_alone() {
     assert!(plain == with_film);
     let [first, second] = film.unwrap();
     assert!(first.bytes().unwrap() == second.bytes().unwrap() && first.bytes().unwrap() != plain);
+}
+
+/// Leaving out what a camera cannot see must not change a pixel of what MuJoCo draws with everything switched on.
+#[test]
+fn culling_never_changes_an_image() {
+    let object = &catalogue()[0];
+    let mut hidden = 0;
+    for task in [TaskKind::PickPlace, TaskKind::PushCube, TaskKind::OpenDrawer] {
+        let model = Arc::new(compile(task, &Gap::neutral(), object).unwrap());
+        let mut sized = model.as_ref().clone();
+        (sized.vis_mut().global.offwidth, sized.vis_mut().global.offheight, sized.vis_mut().quality.offsamples) = (80, 48, 0);
+        let mut plain = MjRenderer::new(&sized, 80, 48, 0).unwrap();
+        let mut renderer = Renderer::default();
+        let mut data = MjData::new(model.clone());
+        for posture in 0..12 {
+            for i in 0..JOINTS {
+                let share = (0.61803 * (posture * JOINTS + i) as f64).fract();
+                data.qpos_mut()[i] = JOINT_LOW[i] + share * (JOINT_HIGH[i] - JOINT_LOW[i]);
+            }
+            data.forward();
+            for camera in 0..2 {
+                let culled = renderer.draw(&mut data, camera, Format { width: 80, height: 48, antialias: false }).unwrap();
+                plain.set_camera(MjvCamera::new_fixed(camera));
+                plain.opts_mut().geomgroup.fill(1);
+                plain.sync_data(&mut data).unwrap();
+                plain.render().unwrap();
+                assert!(culled == plain.rgb_flat().unwrap(), "{task:?}, posture {posture}, camera {camera}");
+                let mut options = MjvOption::default();
+                cull(&data, camera, 80, 48, &mut options);
+                hidden += options.geomgroup.iter().skip(1).take(4).filter(|g| **g == 0).count();
+            }
+        }
+    }
+    assert!(hidden > 100, "culling hid only {hidden} of 288 groups");
 }

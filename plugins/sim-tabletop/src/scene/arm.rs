@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{GHOST, ROBOT, triple};
+use crate::frustum::link_group;
 use crate::gap::Gap;
 use crate::kinematics::{BASE, DH, FLANGE, HAND_YAW, JOINT_HIGH, JOINT_LOW, JOINTS, TORQUE_LIMIT};
 
@@ -55,11 +56,12 @@ pub fn bodies(xml: &mut String, gap: &Gap) {
             JOINT_HIGH[i],
             torque = TORQUE_LIMIT[i],
         );
+        let group = link_group(joint);
         for (k, (from, to, radius)) in SHELLS[i].iter().enumerate() {
             let mass = if k == 0 { LINK_MASS[i] } else { 0.0 };
             let _ = writeln!(
                 xml,
-                r#"<geom type="capsule" fromto="{} {}" size="{radius}" mass="{mass}" rgba="{shell} 1" {GHOST}/>"#,
+                r#"<geom type="capsule" fromto="{} {}" size="{radius}" mass="{mass}" rgba="{shell} 1" group="{group}" {GHOST}/>"#,
                 triple(*from),
                 triple(*to)
             );
