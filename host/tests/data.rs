@@ -4,6 +4,10 @@
 mod crash;
 #[path = "data/fixtures.rs"]
 mod fixtures;
+#[path = "data/generation.rs"]
+mod generation;
+#[path = "data/point_mass.rs"]
+mod point_mass;
 #[path = "data/samples.rs"]
 mod samples;
 #[path = "data/sampling.rs"]

@@ -12,6 +12,9 @@ pub enum Purpose {
     /// What an attempt does.
     Plan,
     Noise,
+    /// Seeds of whole datasets.
+    Recording,
+    Generation,
     Expert,
 }
 

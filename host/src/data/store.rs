@@ -112,26 +112,41 @@ pub fn default_folder() -> PathBuf {
 ///
 /// # Errors
 /// If `make` fails, the folder cannot be written, it holds something that this host did not make, or the stored dataset is damaged.
-pub fn open_or_make(folder: &Path, order: &Order<'_>, make: impl FnOnce(&Path) -> Result<Progress>) -> Result<Stored> {
+pub fn open_or_make<E: From<Error>>(
+    folder: &Path,
+    order: &Order<'_>,
+    make: impl FnOnce(&Path) -> Result<Progress, E>,
+) -> Result<Stored, E> {
+    let (_alone, found) = look_for(folder, order)?;
+    if let Some(stored) = found {
+        return Ok(stored);
+    }
+    let publication = FolderPublication::begin(folder).map_err(Error::from)?;
+    let made = make(publication.path())?;
+    Ok(publish(publication, folder, order, &made)?)
+}
+
+/// The dataset, if it is there, and the lock under which to make it, if it is not.
+fn look_for(folder: &Path, order: &Order<'_>) -> Result<(File, Option<Stored>)> {
     let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
-    let _alone = lock(folder)?;
+    let alone = lock(folder)?;
     durable::recover_folder(folder)?;
-    let key = order.ingredients.key();
-    if let Some(provenance) = Provenance::read(folder)? {
-        if provenance.key == key {
-            return Ok(Stored { dataset: Dataset::open(folder)?, provenance, reused: true });
+    match Provenance::read(folder)? {
+        Some(provenance) if provenance.key == order.ingredients.key() => {
+            Ok((alone, Some(Stored { dataset: Dataset::open(folder)?, provenance, reused: true })))
         }
-    } else if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Error::refused(format!(
+        None if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) => Err(Error::refused(format!(
             "{} holds something that this host did not make (it has no {FILE}); choose another folder for demonstrations",
             folder.display()
-        )));
+        ))),
+        _ => Ok((alone, None)),
     }
-    let publication = FolderPublication::begin(folder)?;
-    let made = make(publication.path())?;
+}
+
+fn publish(publication: FolderPublication, folder: &Path, order: &Order<'_>, made: &Progress) -> Result<Stored> {
     let provenance = Provenance {
-        key,
+        key: order.ingredients.key(),
         made_from: order.ingredients.clone(),
         source: order.source,
         env: order.env.into(),
@@ -196,7 +211,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (folder, calls) = (dir.path().join("real"), Cell::new(0));
         open_or_make(&folder, &order(1), make(&calls)).unwrap();
-        let e = open_or_make(&folder, &order(2), |staging| {
+        let e = open_or_make(&folder, &order(2), |staging| -> Result<Progress> {
             fs::write(staging.join("half"), "x").unwrap();
             Err(Error::Cancelled)
         });
