@@ -118,10 +118,10 @@ fn mimicgen_succeeds_on_objects_that_no_demonstration_saw() {
 fn generated_episodes_do_not_depend_on_the_number_of_environments() {
     let dir = tempfile::tempdir().unwrap();
     let source = recorded(&dir.path().join("demos"), 5, 1);
-    // A tolerance of two standard deviations of the noise makes attempts fail, so that the order of acceptance matters.
+    // A tolerance of little more than the noise makes attempts fail, so that the order of acceptance matters.
     let make = |envs: usize| {
         let folder = dir.path().join(format!("with-{envs}"));
-        let made = generated(&folder, &source, &settings(7), envs, 0.005).unwrap();
+        let made = generated(&folder, &source, &settings(7), envs, 0.003).unwrap();
         (made, Dataset::open(&folder).unwrap(), Dataset::open(&folder.join("failures")).unwrap())
     };
     let (made, one, failures) = make(1);

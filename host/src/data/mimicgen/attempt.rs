@@ -14,8 +14,8 @@ use crate::data::draws::{self, Purpose};
 use crate::data::error::{Error, Result};
 use crate::recipe::SimDemos;
 
-/// Steps for which the last goal is held when the plan is over but the task is not yet done: a dropped object still has to land. The
-/// public implementation gives up at once.
+/// Steps for which the last goal is held when the plan is over but the task is not yet done: the gripper's last command is still to come,
+/// because it lags behind the poses, and a released object has to land. The public implementation gives up at once.
 const HOLD_STEPS: usize = 5;
 
 pub struct Generator<'a> {
@@ -38,6 +38,8 @@ struct Attempt {
     demo: usize,
     ahead: VecDeque<Waypoint>,
     last: Option<Waypoint>,
+    /// The gripper command with which the segment ended in the demonstration.
+    last_gripper: Vec<f64>,
     held: usize,
 }
 
@@ -74,7 +76,8 @@ impl<'a> Generator<'a> {
             }
             None if attempt.held < HOLD_STEPS => {
                 attempt.held += 1;
-                attempt.last.clone().map(|w| Waypoint { noise: 0.0, ..w })
+                let gripper = attempt.last_gripper.clone();
+                attempt.last.as_ref().map(|w| Waypoint { pose: w.pose, gripper, noise: 0.0 })
             }
             None => None,
         }
@@ -107,6 +110,7 @@ impl<'a> Generator<'a> {
             noise_during_interpolation: settings.noise_during_interpolation,
         };
         attempt.ahead = join(&from, &moved, &grippers, &joining).into();
+        attempt.last_gripper.clone_from(&demo.grippers[end - 1]);
         attempt.next_subtask += 1;
     }
 }
@@ -124,6 +128,7 @@ impl Actor for Generator<'_> {
                 demo: 0,
                 ahead: VecDeque::new(),
                 last: None,
+                last_gripper: Vec::new(),
                 held: 0,
             }
         };
