@@ -79,7 +79,7 @@ impl Default for TabletopConfig {
             twin: Twin::Sim,
             num_envs: 8,
             control_hz: 10.0,
-            max_episode_steps: 50,
+            max_episode_steps: 60,
             cameras: vec!["base".into()],
             width: 64,
             height: 64,

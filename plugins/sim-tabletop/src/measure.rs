@@ -87,8 +87,6 @@ pub struct Measured {
     pub finger_force: f64,
     /// Contact force between the thing and the tray, newtons.
     pub support_force: f64,
-    /// Largest arm joint speed, rad/s.
-    pub arm_speed: f64,
     /// Opening (m) and speed (m/s) of the drawer.
     pub drawer: (f64, f64),
     /// Positions of both fingers, metres; 0 is closed.
@@ -145,7 +143,6 @@ pub fn measure(data: &Data, ids: &SceneIds, task: TaskKind) -> Measured {
         grasped: presses(&left, opening) && presses(&right, -opening),
         finger_force: left.norm() + right.norm(),
         support_force,
-        arm_speed: data.qvel()[..7].iter().fold(0.0, |m: f64, v| m.max(v.abs())),
         drawer,
         fingers: [data.qpos()[FINGERS.start], data.qpos()[FINGERS.start + 1]],
     }

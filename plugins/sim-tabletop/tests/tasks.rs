@@ -27,7 +27,6 @@ fn idle() -> Measured {
         grasped: false,
         finger_force: 0.0,
         support_force: 0.0,
-        arm_speed: 0.0,
         drawer: (0.0, 0.0),
         fingers: [0.04, 0.04],
     }
