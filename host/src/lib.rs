@@ -1,7 +1,9 @@
 //! The Twinhost host: loads plugins and composes them from recipes.
 
+pub mod cli;
 pub mod data;
 pub mod loader;
 pub mod observe;
+pub mod pipeline;
 pub mod recipe;
 pub mod rollout;

@@ -11,7 +11,7 @@ mod manifest;
 mod native;
 mod services;
 
-pub use discovery::{Bundle, Candidate, Catalog, SearchPath};
+pub use discovery::{Bundle, Candidate, Catalog, SearchPath, search_order};
 pub use elf::{Refusal, inspect};
 pub use handles::{AlgorithmHandle, EnvHandle, PolicyHandle, RewardHandle};
 pub use libraries::{NativeLibrary, locate};

@@ -1,0 +1,104 @@
+//! The command line: one file per noun or verb.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::observe::Progress;
+
+pub mod check;
+pub mod doctor;
+pub mod eval;
+pub mod plugin;
+pub mod report;
+pub mod run;
+
+/// Plugin-based sim-real co-training of vision-language-action policies.
+#[derive(Parser, Debug)]
+#[command(name = "host", version, about, disable_help_subcommand = true)]
+struct Cli {
+    /// More detail in the log (-v debug of the host, -vv of everything).
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Only warnings, errors and results.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run a recipe, or continue a run.
+    Run(run::RunArgs),
+    /// Check a recipe without running it: every error at once; writes recipe.lock.
+    Check(check::CheckArgs),
+    /// Evaluate the weights of a run or a folder.
+    Eval(eval::EvalArgs),
+
+    /// Find out which plugins there are and why.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+    /// Build the report of one run, or compare several.
+    Report(report::ReportArgs),
+    /// Check this machine and say what is missing.
+    Doctor(PluginPaths),
+}
+
+/// Where to look for plugins besides the usual places.
+#[derive(Args, Debug, Clone, Default)]
+pub struct PluginPaths {
+    /// Folder or library to search for plugins first (may be given several times).
+    #[arg(long, value_name = "PATH")]
+    pub plugin_dir: Vec<PathBuf>,
+}
+
+/// Why the process ends without success, and with which exit code.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    /// Something the user can mend: exit code 2.
+    pub fn user(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 2 }
+    }
+    fn report(&self) -> ExitCode {
+        eprintln!("{}", self.message.trim_end());
+        ExitCode::from(self.code)
+    }
+    /// Stopped on request: exit code 130, as a shell reports an interrupt.
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 130 }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(e: E) -> Self {
+        Self::user(e.to_string())
+    }
+}
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let progress = if cli.quiet { Progress::hidden() } else { Progress::auto() };
+    let logging = match crate::observe::init_logging(if cli.quiet { -1 } else { cli.verbose as i8 }, &progress) {
+        Ok(logging) => logging,
+        Err(error) => return Failure::from(error).report(),
+    };
+    let result = match &cli.command {
+        Command::Run(args) => run::run(args, &progress, &logging),
+        Command::Check(args) => check::run(args),
+        Command::Eval(args) => eval::run(args, &progress),
+        Command::Plugin(command) => plugin::run(command),
+        Command::Report(args) => report::run(args),
+        Command::Doctor(paths) => doctor::run(paths),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

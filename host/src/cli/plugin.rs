@@ -1,0 +1,130 @@
+//! `host plugin list|info|why`: what was found, what it contains, and why something is not used.
+
+use clap::Subcommand;
+use std::path::PathBuf;
+
+use super::{Failure, PluginPaths};
+use crate::loader::{Bundle, Candidate, Catalog, inspect};
+
+#[derive(Subcommand, Debug)]
+pub enum PluginCommand {
+    /// List the bundles and components that recipes can use.
+    List {
+        #[command(flatten)]
+        paths: PluginPaths,
+    },
+    /// Show one bundle: manifest, file, hash, ABI stamp.
+    Info {
+        /// Name of a bundle or of one of its components.
+        name: String,
+        #[command(flatten)]
+        paths: PluginPaths,
+    },
+    /// Explain why a bundle or file is used or not, with everything that was looked at.
+    Why {
+        /// Name of a bundle, name of a component, or path of a library.
+        name: String,
+        #[command(flatten)]
+        paths: PluginPaths,
+    },
+}
+
+/// # Errors
+/// If the named bundle does not exist or is refused.
+pub fn run(command: &PluginCommand) -> Result<(), Failure> {
+    match command {
+        PluginCommand::List { paths } => {
+            list(&Catalog::discover(&paths.plugin_dir));
+            Ok(())
+        }
+        PluginCommand::Info { name, paths } => {
+            let catalog = Catalog::discover(&paths.plugin_dir);
+            let bundle = find(&catalog, name).ok_or_else(|| Failure::user(format!("no bundle or component is named `{name}`: see `host plugin list`")))?;
+            info(bundle);
+            Ok(())
+        }
+        PluginCommand::Why { name, paths } => why(&Catalog::discover(&paths.plugin_dir), name),
+    }
+}
+
+fn find<'a>(catalog: &'a Catalog, name: &str) -> Option<&'a Bundle> {
+    let by_component = || catalog.bundles.iter().find(|b| b.manifest.components.iter().any(|c| c.name == name));
+    catalog.bundles.iter().find(|b| b.manifest.name == name).or_else(by_component)
+}
+
+fn list(catalog: &Catalog) {
+    for bundle in &catalog.bundles {
+        println!("{} {}  {}", bundle.manifest.name, bundle.manifest.version, bundle.manifest.description);
+        for component in &bundle.manifest.components {
+            println!("  {:<9} {:<20} {}", component.kind.word(), component.name, component.description);
+        }
+    }
+    if catalog.bundles.is_empty() {
+        println!("no plugins found; `cargo xtask build-plugins` builds those of this repository");
+    }
+    for candidate in &catalog.candidates {
+        if !matches!(candidate, Candidate::Accepted { .. }) {
+            println!("{}", describe(candidate));
+        }
+    }
+}
+
+fn info(bundle: &Bundle) {
+    println!("name      {} {}", bundle.manifest.name, bundle.manifest.version);
+    println!("about     {}", bundle.manifest.description);
+    println!("library   {}", bundle.library.display());
+    println!("found     {}", bundle.origin);
+    println!("sha256    {}", bundle.sha256);
+    println!("stamp     {}", bundle.stamp);
+    for requirement in &bundle.manifest.requires {
+        match crate::loader::locate(requirement) {
+            Ok(library) => println!("requires  {requirement:?}: {} ({})", library.folder.display(), library.origin),
+            Err(missing) => println!("requires  {requirement:?}: MISSING, {missing}"),
+        }
+    }
+    for component in &bundle.manifest.components {
+        println!("{:<9} {:<20} {}", component.kind.word(), component.name, component.description);
+    }
+}
+
+fn why(catalog: &Catalog, name: &str) -> Result<(), Failure> {
+    let path = PathBuf::from(name);
+    if path.is_file() {
+        return match inspect(&path) {
+            Ok(Some(found)) => {
+                println!("{}: a usable plugin, bundle `{}` {} (sha256 {})", path.display(), found.manifest.name, found.manifest.version, found.sha256);
+                Ok(())
+            }
+            Ok(None) => Err(Failure::user(format!("{}: is a library but not a Twinhost plugin (it has no ABI stamp)", path.display()))),
+            Err(refusal) => Err(Failure::user(refusal.to_string())),
+        };
+    }
+    let bundle = find(catalog, name).map(|b| b.manifest.name.clone());
+    let mut mentioned = false;
+    for candidate in &catalog.candidates {
+        let about = match candidate {
+            Candidate::Accepted { name: n, .. } | Candidate::Shadowed { name: n, .. } => bundle.as_deref() == Some(n),
+            Candidate::Refused(refusal) => bundle.is_none() || refusal.path.to_string_lossy().contains(name),
+            Candidate::NoSuchFolder(_) => true,
+        };
+        if about {
+            println!("{}", describe(candidate));
+            mentioned = true;
+        }
+    }
+    if bundle.is_none() {
+        let places: Vec<String> = crate::loader::search_order(&[]).iter().map(|s| s.path.display().to_string()).collect();
+        let refused = if mentioned { " (see above for what was refused)" } else { "" };
+        return Err(Failure::user(format!("no plugin provides `{name}`{refused}; looked in: {}", places.join(", "))));
+    }
+    Ok(())
+}
+
+fn describe(candidate: &Candidate) -> String {
+    match candidate {
+        Candidate::Accepted { name, path } => format!("used: {name} from {}", path.display()),
+        Candidate::Shadowed { name, path, by } => format!("shadowed: {name} at {} (the one at {} comes first)", path.display(), by.display()),
+        Candidate::Refused(refusal) => format!("refused: {refusal}"),
+        Candidate::NoSuchFolder(search) => format!("missing: {} ({}) does not exist", search.path.display(), search.origin),
+    }
+}

@@ -1,0 +1,157 @@
+//! Everything one run holds: recipe, components, run folder, metrics, progress.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use twinhost_plugin_api::{Algorithm, Policy};
+
+use super::checkpoint::{Checkpoints, RunState, StagePosition};
+use super::{Error, Result};
+use crate::loader::{AlgorithmHandle, EnvHandle, Kind, Loader, PolicyHandle, host_services};
+use crate::observe::{MetricSink, Progress, RunDir};
+use crate::recipe::{Component, LoadedRecipe, Recipe};
+use crate::rollout::derive_seed;
+
+/// Times the user asked to stop: once means "finish the step and save", twice means "now".
+static STOP_REQUESTS: AtomicU32 = AtomicU32::new(0);
+
+/// Called by the signal handler.
+pub fn request_stop() {
+    if STOP_REQUESTS.fetch_add(1, Ordering::Relaxed) > 0 {
+        crate::loader::cancel_now();
+    }
+}
+
+pub fn stop_requested() -> bool {
+    STOP_REQUESTS.load(Ordering::Relaxed) > 0
+}
+
+pub struct Session {
+    pub loader: Loader,
+    pub run: RunDir,
+    pub sink: MetricSink,
+    pub state: RunState,
+    pub progress: Progress,
+    pub threads: u32,
+    /// Where demonstrations are stored and looked for.
+    pub data_dir: PathBuf,
+    /// Name of the arm at work; metrics carry it.
+    pub arm: String,
+    /// Environments by their definition, so that arms share them.
+    envs: BTreeMap<String, EnvHandle>,
+}
+
+impl Session {
+    /// # Errors
+    /// If the run folder's state or metrics are damaged.
+    pub fn new(loader: Loader, run: RunDir, progress: Progress, threads: u32, data_dir: PathBuf) -> Result<Self> {
+        let state: RunState = run.read_state()?.unwrap_or_default();
+        let sink = MetricSink::open(&run, state.global_step)?;
+        Ok(Self { loader, run, sink, state, progress, threads, data_dir, arm: String::new(), envs: BTreeMap::new() })
+    }
+
+    /// The environment of that name in the recipe, created on first use.
+    ///
+    /// # Errors
+    /// If the component is missing or refuses its configuration (shown in the recipe's text).
+    pub fn env(&mut self, recipe: &LoadedRecipe, name: &str) -> Result<&mut EnvHandle> {
+        let key = env_definition(&recipe.recipe, name)?;
+        if !self.envs.contains_key(&key) {
+            let handle = create_env(&self.loader, recipe, name, self.threads)?;
+            self.envs.insert(key.clone(), handle);
+        }
+        self.envs.get_mut(&key).ok_or_else(|| Error::Unfit(format!("the environment `{name}` vanished")))
+    }
+
+    /// A fresh policy, initialised from the recipe's seed and, if it says so, from a folder of weights.
+    ///
+    /// # Errors
+    /// As [`Session::env`], or if the weights do not load.
+    pub fn policy(&self, recipe: &LoadedRecipe) -> Result<PolicyHandle> {
+        let mut policy = create_policy(&self.loader, recipe, self.threads)?;
+        if let Some(folder) = &recipe.recipe.policy.init {
+            policy.load(folder)?;
+        }
+        Ok(policy)
+    }
+
+    /// # Errors
+    /// If the policy cannot be trained, or the component is missing or refuses its configuration.
+    pub fn algorithm(&self, recipe: &LoadedRecipe, component: &Component, policy: &mut PolicyHandle) -> Result<AlgorithmHandle> {
+        create_algorithm(&self.loader, recipe, component, policy, self.threads)
+    }
+
+    /// Saves a stage's position.
+    ///
+    /// # Errors
+    /// If writing fails.
+    pub fn checkpoint(&mut self, key: &str, at: StagePosition<'_>, policy: &mut PolicyHandle, algorithm: &mut AlgorithmHandle) -> Result<()> {
+        Checkpoints { run: &self.run, state: &mut self.state }.save(key, at, policy, algorithm, &self.sink)
+    }
+
+    /// Loads the newest checkpoint of a stage into policy and algorithm; returns the step to continue from.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged.
+    pub fn restore(&mut self, key: &str, policy: &mut PolicyHandle, algorithm: Option<&mut AlgorithmHandle>) -> Result<Option<super::StageState>> {
+        let Some((folder, state)) = (Checkpoints { run: &self.run, state: &mut self.state }).latest(key) else { return Ok(None) };
+        policy.load(&folder.join("policy"))?;
+        if let Some(algorithm) = algorithm {
+            algorithm.load(&folder.join("algorithm"))?;
+        }
+        Ok(Some(state))
+    }
+
+
+    /// How the progress display names a stage of the arm at work.
+    pub fn stage_title(&self, stage: &str) -> String {
+        if self.arm.is_empty() { stage.to_string() } else { format!("{}: {stage}", self.arm) }
+    }
+
+    /// # Errors
+    /// If the disk is full.
+    pub fn log(&mut self, stage: &str, step: u64, values: Vec<(String, f64)>) -> Result<()> {
+        Ok(self.sink.log(&self.arm, stage, step, values)?)
+    }
+}
+
+/// Text that determines an environment: equal text, equal environment.
+pub fn env_definition(recipe: &Recipe, name: &str) -> Result<String> {
+    let env = recipe.envs.get(name).ok_or_else(|| Error::Unfit(format!("the recipe has no environment `{name}`")))?;
+    Ok(format!("{} {}", env.component, env.config.ron))
+}
+
+/// Puts a refused configuration into the recipe's own text; other errors get the component's name.
+pub(super) fn located<T>(recipe: &LoadedRecipe, kind: Kind, component: &str, config: &crate::recipe::Config, result: twinhost_plugin_api::Result<T>) -> Result<T> {
+    result.map_err(|e| match e.kind {
+        twinhost_plugin_api::ErrorKind::InvalidConfig => Error::Recipe(recipe.locate(config, component, &e)),
+        _ => Error::Component(e.context(format!("{kind} `{component}`"))),
+    })
+}
+
+/// # Errors
+/// As [`Session::env`].
+pub fn create_env(loader: &Loader, recipe: &LoadedRecipe, name: &str, threads: u32) -> Result<EnvHandle> {
+    let env = recipe.recipe.envs.get(name).ok_or_else(|| Error::Unfit(format!("the recipe has no environment `{name}`")))?;
+    let services = host_services(threads, derive_seed(recipe.recipe.seed, "env", 0));
+    let handle = located(recipe, Kind::Env, &env.component, &env.config, loader.env(&env.component, &env.config.ron, services))?;
+    Ok(handle)
+}
+
+/// # Errors
+/// As [`Session::policy`].
+pub fn create_policy(loader: &Loader, recipe: &LoadedRecipe, threads: u32) -> Result<PolicyHandle> {
+    let policy = &recipe.recipe.policy;
+    let services = host_services(threads, derive_seed(recipe.recipe.seed, "policy", 0));
+    located(recipe, Kind::Policy, &policy.component, &policy.config, loader.policy(&policy.component, &policy.config.ron, services))
+}
+
+/// # Errors
+/// As [`Session::algorithm`].
+pub fn create_algorithm(loader: &Loader, recipe: &LoadedRecipe, component: &Component, policy: &mut PolicyHandle, threads: u32) -> Result<AlgorithmHandle> {
+    let name = &recipe.recipe.policy.component;
+    let differentiable = policy.differentiable().ok_or_else(|| Error::Unfit(format!("the policy `{name}` cannot be trained: it has no differentiable side")))?;
+    let services = host_services(threads, derive_seed(recipe.recipe.seed, "algorithm", 0));
+    let created = loader.algorithm(&component.component, &component.config.ron, services, differentiable);
+    located(recipe, Kind::Algorithm, &component.component, &component.config, created)
+}
