@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use twinhost::data::mimicgen::{self, Generation, SOURCE_EPISODE};
 use twinhost::data::record::{Recording, record};
-use twinhost::data::{Cameras, Dataset, EpisodeBuffer, Error, Progress, attempts::env_seed, statistics};
+use twinhost::data::{Cameras, Dataset, DatasetWriter, EpisodeBuffer, Error, Info, Progress, attempts::env_seed, statistics};
 use twinhost::recipe::{Selection, SimDemos, Strategy};
-use twinhost_plugin_api::Env;
+use twinhost_plugin_api::{Env, Tensor};
 
 use crate::point_mass::{Planner, PointMass};
 use crate::samples::assert_same;
@@ -149,10 +149,17 @@ fn hopeless_generation_stops_with_numbers_and_remedies() {
     let e = e.to_string();
     assert!(e.contains("only 0 of 4") && e.contains("12 attempts") && e.contains("action_noise"), "{e}");
 
-    let mut long_offsets = settings(4);
-    long_offsets.offset_range = (5, 90);
-    let e = generated(&dir.path().join("offsets"), &source, &long_offsets, 5, TOLERANCE).unwrap_err().to_string();
-    assert!(e.contains("no episode of") && e.contains("offset_range (5, 90)"), "{e}");
+    // In episodes cut before the grasp no subtask ends.
+    let short = dir.path().join("short");
+    let mut writer = DatasetWriter::create(&short, Info::of_env(&PointMass::new(1, TOLERANCE).spec(), "", true).unwrap()).unwrap();
+    let mut episode = source.episode(0).unwrap();
+    for tensor in episode.columns.values_mut() {
+        *tensor = tensor.gather_rows(&[0, 1, 2]).unwrap();
+    }
+    episode.columns.insert("next.success".into(), Tensor::from_vec(vec![false, false, true], &[3, 1]));
+    writer.append(&[episode]).unwrap();
+    let e = generated(&dir.path().join("never"), &Dataset::open(&short).unwrap(), &few, 5, TOLERANCE).unwrap_err().to_string();
+    assert!(e.contains("no episode of") && e.contains("subtask `grasp` never ends"), "{e}");
 }
 
 #[test]

@@ -119,7 +119,7 @@ impl Actor for Generator<'_> {
     fn begin(&mut self, attempts: &[u64]) -> Result<()> {
         let begin = |&number: &u64| {
             let mut planning = draws::at(self.seed, Purpose::Plan, number, 0);
-            let cuts = self.demos.iter().map(|d| d.cut(self.settings.offset_range, &mut planning)).collect();
+            let cuts = self.demos.iter().map(|d| d.cut(&mut planning)).collect();
             Attempt {
                 planning,
                 noise: draws::at(self.seed, Purpose::Noise, number, 0),

@@ -65,6 +65,7 @@ mod tests {
                 grippers: vec![vec![1.0]],
                 objects: vec![vec![object]],
                 ends: vec![1],
+                offsets: vec![(0, 0)],
             }
         };
         (0..6).map(demo).collect()

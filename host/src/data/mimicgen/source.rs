@@ -29,6 +29,8 @@ pub struct SourceDemo {
     pub objects: Vec<Vec<Pose>>,
     /// Where each subtask ends (exclusive), before any random offset; the last is T.
     pub ends: Vec<usize>,
+    /// Least and most offset of each end: what was asked for, as far as it leaves at least one step to the next subtask. 0 for the last.
+    pub offsets: Vec<(usize, usize)>,
 }
 
 impl SourceDemo {
@@ -58,20 +60,19 @@ impl SourceDemo {
         let goals = bases.iter().zip(&rows).map(|(base, a)| pose::goal_of_action(base, a, scale)).collect();
         let signals = signals(episode)?;
         let ends = segment_ends(&spec.subtasks, &signals, steps).map_err(refuse)?;
-        check_offsets(&ends, offsets).map_err(refuse)?;
         if let Some(missing) = spec.subtasks.iter().filter_map(|s| s.object).find(|&k| k >= objects[0].len()) {
             return Err(refuse(format!("it has {} object poses, but a subtask refers to object {missing}", objects[0].len())));
         }
-        Ok(Self { episode: index, eef, goals, grippers: rows.iter().map(|a| a[6..].to_vec()).collect(), objects, ends })
+        let (grippers, offsets) = (rows.iter().map(|a| a[6..].to_vec()).collect(), allowed_offsets(&ends, offsets));
+        Ok(Self { episode: index, eef, goals, grippers, objects, ends, offsets })
     }
 
-    /// `[start, end)` of every subtask, the inner boundaries moved by random offsets, both ends of the range included.
-    pub fn cut(&self, (least, most): (usize, usize), random: &mut impl RngCore) -> Vec<(usize, usize)> {
-        let inner = self.ends.len() - 1;
+    /// `[start, end)` of every subtask, the inner boundaries moved by random offsets, both ends of their ranges included.
+    pub fn cut(&self, random: &mut impl RngCore) -> Vec<(usize, usize)> {
         let mut start = 0;
         let mut segments = Vec::with_capacity(self.ends.len());
-        for (i, &end) in self.ends.iter().enumerate() {
-            let end = if i < inner { end + least + draws::below(random.next_u64(), most - least + 1) } else { end };
+        for (&end, &(least, most)) in self.ends.iter().zip(&self.offsets) {
+            let end = end + least + draws::below(random.next_u64(), most - least + 1);
             segments.push((start, end));
             start = end;
         }
@@ -111,19 +112,9 @@ fn segment_ends(subtasks: &[SubtaskSpec], signals: &[Vec<bool>], steps: usize) -
     Ok(ends)
 }
 
-/// Every draw of offsets must leave at least one step to every subtask.
-fn check_offsets(ends: &[usize], (least, most): (usize, usize)) -> Result<(), String> {
-    let last = ends.len() - 1;
-    for (i, pair) in ends.windows(2).enumerate() {
-        let (latest, earliest) = (pair[0] + most, if i + 1 < last { pair[1] + least } else { pair[1] });
-        if latest >= earliest {
-            return Err(format!(
-                "subtask {i} ends at step {} and the next at {}, so offset_range ({least}, {most}) could leave nothing of it; use smaller offsets",
-                pair[0], pair[1]
-            ));
-        }
-    }
-    Ok(())
+fn allowed_offsets(ends: &[usize], (least, most): (usize, usize)) -> Vec<(usize, usize)> {
+    let room = ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0] + 1));
+    room.chain([0]).map(|room| (least.min(room), most.min(room))).collect()
 }
 
 #[cfg(test)]
@@ -147,18 +138,19 @@ mod tests {
     }
 
     #[test]
-    fn offsets_that_could_empty_a_subtask_are_refused() {
-        assert!(check_offsets(&[3, 6, 9], (0, 2)).is_ok());
-        assert!(check_offsets(&[3, 6, 9], (1, 3)).is_err(), "the last could begin at 9");
-        assert!(check_offsets(&[3, 6, 19], (0, 3)).is_err(), "the second could be [6, 6)");
-        assert!(check_offsets(&[3], (5, 10)).is_ok(), "the end of the last subtask is not moved");
+    fn offsets_leave_a_step_to_every_subtask() {
+        assert_eq!(allowed_offsets(&[10, 30, 60], (5, 10)), [(5, 10), (5, 10), (0, 0)]);
+        assert_eq!(allowed_offsets(&[10, 18, 22], (5, 10)), [(5, 7), (3, 3), (0, 0)]);
+        assert_eq!(allowed_offsets(&[10, 11], (1, 2)), [(0, 0), (0, 0)]);
+        assert_eq!(allowed_offsets(&[10], (5, 10)), [(0, 0)]);
     }
 
     #[test]
     fn a_cut_moves_inner_boundaries_within_the_range() {
-        let demo = SourceDemo { episode: 0, eef: vec![], goals: vec![], grippers: vec![], objects: vec![], ends: vec![10, 30] };
+        let (ends, offsets) = (vec![10, 30], vec![(2, 4), (0, 0)]);
+        let demo = SourceDemo { episode: 0, eef: vec![], goals: vec![], grippers: vec![], objects: vec![], ends, offsets };
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
-        let cuts: BTreeSet<Vec<(usize, usize)>> = (0..100).map(|_| demo.cut((2, 4), &mut random)).collect();
+        let cuts: BTreeSet<Vec<(usize, usize)>> = (0..100).map(|_| demo.cut(&mut random)).collect();
         let expected = [12, 13, 14].map(|end| vec![(0, end), (end, 30)]);
         assert_eq!(cuts, BTreeSet::from(expected));
     }
