@@ -147,6 +147,8 @@ fn lock_of(arm: &Arm, loader: &Loader) -> lock::Lock {
 
 /// Puts the resolved recipe of every arm, and what it was locked to, into the run folder.
 fn store_recipes(run: &RunDir, arms: &[Arm], loader: &Loader) -> Result<(), Failure> {
+    let folder = run.path().join("recipes");
+    std::fs::create_dir_all(&folder).map_err(crate::observe::Error::io("create", &folder))?;
     crate::observe::durable::write_file(&run.recipe(), arms[arms.len() - 1].recipe.text.as_bytes())?;
     for arm in arms {
         crate::observe::durable::write_file(&arm_file(run.path(), &arm.name), arm.recipe.text.as_bytes())?;
