@@ -11,6 +11,7 @@ use crate::loader::{Kind, Loader, host_services};
 use crate::observe::{Progress, film};
 use crate::pipeline::create_env;
 use crate::recipe::{LoadedRecipe, RealDemos, Recipe};
+use crate::rollout::derive_seed;
 
 #[derive(Subcommand, Debug)]
 pub enum DataCommand {
@@ -146,7 +147,9 @@ impl<'a> Maker<'a> {
 
     fn expert(&self, stage: &RealDemos) -> Result<impl Policy + use<>, Failure> {
         let (component, config) = (&stage.expert.component, &stage.expert.config);
-        self.loader.policy(component, &config.ron, host_services(self.threads, self.recipe.recipe.seed)).map_err(|e| match e.kind {
+        // As a run creates it, so that both make the same set.
+        let services = host_services(1, derive_seed(self.recipe.recipe.seed, "expert", 0));
+        self.loader.policy(component, &config.ron, services).map_err(|e| match e.kind {
             ErrorKind::InvalidConfig => self.recipe.locate(config, component, &e).into(),
             _ => e.context(format!("{} `{component}`", Kind::Policy)).into(),
         })

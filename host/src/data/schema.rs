@@ -214,7 +214,7 @@ impl Info {
                 ),
             ));
         }
-        if !(info.fps > 0.0) || info.chunks_size == 0 {
+        if !info.fps.is_normal() || info.fps < 0.0 || info.chunks_size == 0 {
             return Err(Error::format(&path, format!("fps ({}) and chunks_size ({}) must be positive", info.fps, info.chunks_size)));
         }
         Ok(info)
