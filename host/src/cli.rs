@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::observe::Progress;
 
 pub mod check;
+pub mod data;
 pub mod doctor;
 pub mod eval;
 pub mod plugin;
@@ -36,6 +37,9 @@ enum Command {
     /// Evaluate the weights of a run or a folder.
     Eval(eval::EvalArgs),
 
+    /// Record, generate, describe and view demonstrations.
+    #[command(subcommand)]
+    Data(data::DataCommand),
     /// Find out which plugins there are and why.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -93,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, &progress, &logging),
         Command::Check(args) => check::run(args),
         Command::Eval(args) => eval::run(args, &progress),
+        Command::Data(command) => data::run(command, &progress),
         Command::Plugin(command) => plugin::run(command),
         Command::Report(args) => report::run(args),
         Command::Doctor(paths) => doctor::run(paths),

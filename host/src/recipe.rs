@@ -23,7 +23,6 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use abi_stable::std_types::ROption;
 use sha2::{Digest, Sha256};
 use twinhost_plugin_api as api;
 
@@ -141,10 +140,7 @@ impl LoadedRecipe {
         let Some(node) = overrides::find(&self.root, &config.path) else {
             return self.finding(&config.path, error.message.as_str(), None);
         };
-        let field = match &error.field {
-            ROption::RSome(field) => field.as_str(),
-            ROption::RNone => "",
-        };
+        let field = error.field.as_ref().map_or("", |field| field.as_str());
         let path = if field.is_empty() { config.path.clone() } else { format!("{}.{field}", config.path) };
         let named = overrides::find(node, field);
         let positioned = || Printed::of(node).origin(error.line.checked_sub(1)? as usize, error.column.saturating_sub(1) as usize);

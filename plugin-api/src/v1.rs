@@ -28,8 +28,8 @@ pub use reward::Reward;
 pub use robot::Robot;
 pub use services::{HostServices, LogLevel};
 pub use spec::{
-    ActionSpec, AlgorithmSpec, CameraSpec, DatasetStatistics, EnvKind, EnvSpec, FeatureSpec, FeatureStatistics, Paradigm, PolicySpec, RewardSpec,
-    RobotSpec, SubtaskSpec, TeleopSpec,
+    ActionSpec, AlgorithmSpec, CameraSpec, DatasetStatistics, EnvKind, EnvSpec, FeatureSpec, FeatureStatistics, Paradigm, PolicySpec,
+    RewardSpec, RobotSpec, SubtaskSpec, TeleopSpec,
 };
 pub use teleop::Teleop;
 pub use tensor::{DType, Device, Element, Tensor};

@@ -104,9 +104,8 @@ fn a_bundle_folder_works_and_the_first_of_a_name_wins() {
 fn components_work_through_the_boundary_and_errors_name_them() {
     let loader = Loader::new(&[plugin("rewards")]);
     let mut reward = loader.reward("rewards:step_penalty", "(cost: 2)", host_services(1, 0)).unwrap();
-    let transition = Batch::new()
-        .with(names::TERMINATED, Tensor::zeros::<bool>(&[1, 2]))
-        .with(names::TRUNCATED, Tensor::zeros::<bool>(&[1, 2]));
+    let transition =
+        Batch::new().with(names::TERMINATED, Tensor::zeros::<bool>(&[1, 2])).with(names::TRUNCATED, Tensor::zeros::<bool>(&[1, 2]));
     assert_eq!(reward.score(&transition).unwrap().slice::<f32>(names::REWARD).unwrap(), [-2.0, -2.0]);
 
     let error = reward.score(&Batch::new()).unwrap_err().to_string();

@@ -95,7 +95,8 @@ fn a_run_is_repeatable_and_survives_kill_9_and_ctrl_c() {
     let message = String::from_utf8_lossy(&stopped.stderr);
     if stopped.status.code() == Some(130) {
         assert!(message.contains("host run --resume"), "{message}");
-        let (code, _, stderr) = outcome(host(folder.path()).args(["run", "--resume", "stopped"]).arg("--data-dir").arg(folder.path().join("data")));
+        let (code, _, stderr) =
+            outcome(host(folder.path()).args(["run", "--resume", "stopped"]).arg("--data-dir").arg(folder.path().join("data")));
         assert_eq!(code, 0, "{stderr}");
     } else {
         // The signal came during the very last step.

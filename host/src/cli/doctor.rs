@@ -22,7 +22,9 @@ pub fn run(paths: &PluginPaths) -> Result<(), Failure> {
     requirements.dedup();
     for requirement in requirements {
         let name = if matches!(requirement, Requirement::Libtorch(_)) { "libtorch" } else { "MuJoCo" };
-        let found = |l: crate::loader::NativeLibrary| format!("{} at {} ({})", l.version.unwrap_or_else(|| "unknown version".into()), l.folder.display(), l.origin);
+        let found = |l: crate::loader::NativeLibrary| {
+            format!("{} at {} ({})", l.version.unwrap_or_else(|| "unknown version".into()), l.folder.display(), l.origin)
+        };
         checks.push(Check { name, outcome: locate(requirement).map(found) });
     }
     checks.push(rendering());
@@ -56,7 +58,9 @@ fn memory() -> Check {
     });
     let outcome = match available {
         Some(kib) if kib >= 3 << 20 => Ok(format!("{:.1} GiB available", kib as f64 / f64::from(1 << 20))),
-        Some(kib) => Err(format!("{:.1} GiB available, the default recipe needs 3 GiB: close other programs", kib as f64 / f64::from(1 << 20))),
+        Some(kib) => {
+            Err(format!("{:.1} GiB available, the default recipe needs 3 GiB: close other programs", kib as f64 / f64::from(1 << 20)))
+        }
         None => Ok("unknown".into()),
     };
     Check { name: "memory", outcome }
@@ -68,7 +72,11 @@ fn disk() -> Check {
         .map_err(|e| format!("{} cannot be examined: {e}", here.display()))
         .and_then(|bytes| {
             let gib = bytes as f64 / f64::from(1 << 30);
-            if gib >= 1.0 { Ok(format!("{gib:.0} GiB free at {}", here.display())) } else { Err(format!("{gib:.1} GiB free at {}: a run needs 1 GiB", here.display())) }
+            if gib >= 1.0 {
+                Ok(format!("{gib:.0} GiB free at {}", here.display()))
+            } else {
+                Err(format!("{gib:.1} GiB free at {}: a run needs 1 GiB", here.display()))
+            }
         })
         .and_then(|text| writable(&here).map(|()| text));
     Check { name: "disk", outcome }
@@ -90,7 +98,9 @@ fn rendering() -> Check {
             std::mem::forget(library);
             Ok("EGL is installed".into())
         }
-        Err(_) => Err("EGL is not installed, simulated cameras need it: sudo apt-get install -y libegl1 libegl-mesa0 libgl1-mesa-dri".into()),
+        Err(_) => {
+            Err("EGL is not installed, simulated cameras need it: sudo apt-get install -y libegl1 libegl-mesa0 libgl1-mesa-dri".into())
+        }
     };
     Check { name: "rendering", outcome }
 }

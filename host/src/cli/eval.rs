@@ -43,7 +43,12 @@ pub struct EvalArgs {
 /// If weights or components are missing, or one fails.
 pub fn run(args: &EvalArgs, progress: &Progress) -> Result<(), Failure> {
     let (recipe, weights, arm) = subject(args)?;
-    let mut stage = recipe.recipe.stages.eval.clone().ok_or_else(|| Failure::user("the recipe has no stages.eval: add it to say what to evaluate on"))?;
+    let mut stage = recipe
+        .recipe
+        .stages
+        .eval
+        .clone()
+        .ok_or_else(|| Failure::user("the recipe has no stages.eval: add it to say what to evaluate on"))?;
     if !args.envs.is_empty() {
         stage.envs.clone_from(&args.envs);
     }
@@ -67,7 +72,13 @@ pub fn run(args: &EvalArgs, progress: &Progress) -> Result<(), Failure> {
             let (group, _) = pipeline::measure(&mut env, &mut policy, &stage, name, variant, 0, |wave| bar.inc(wave as u64))?;
             bar.finish("");
             let rate = group.success();
-            println!("{name:<10} {variant:<12} success {:>5.1} %  (95 % interval {:.1} to {:.1}, {} episodes)", 100.0 * rate.rate, 100.0 * rate.low, 100.0 * rate.high, rate.trials);
+            println!(
+                "{name:<10} {variant:<12} success {:>5.1} %  (95 % interval {:.1} to {:.1}, {} episodes)",
+                100.0 * rate.rate,
+                100.0 * rate.low,
+                100.0 * rate.high,
+                rate.trials
+            );
             result.groups.push(group);
         }
     }
@@ -97,14 +108,26 @@ fn subject(args: &EvalArgs) -> Result<(LoadedRecipe, PathBuf, String), Failure> 
         };
         return Ok((recipe, weights, arm));
     }
-    let weights = args.weights.clone().ok_or_else(|| Failure::user("a recipe has no weights of its own: add --weights DIR, or name a run folder"))?;
+    let weights =
+        args.weights.clone().ok_or_else(|| Failure::user("a recipe has no weights of its own: add --weights DIR, or name a run folder"))?;
     Ok((Recipe::load(&args.target, &args.set, args.arm.as_deref())?, weights, args.arm.clone().unwrap_or_else(|| "weights".into())))
 }
 
 fn final_weights(layout: &RunLayout, arm: &str) -> Result<PathBuf, Failure> {
-    let unfinished = || Failure::user(format!("arm `{arm}` is not finished: continue it with host run --resume {}, or name weights with --weights", layout.path().display()));
-    let state: RunState = if Path::new(&layout.state()).is_file() { crate::observe::run_dir::read_json(&layout.state())? } else { return Err(unfinished()) };
-    let key = state.finished.get(arm).ok_or_else(unfinished)?.as_ref().ok_or_else(|| Failure::user(format!("arm `{arm}` trains nothing, so the run has no weights of it")))?;
+    let unfinished = || {
+        Failure::user(format!(
+            "arm `{arm}` is not finished: continue it with host run --resume {}, or name weights with --weights",
+            layout.path().display()
+        ))
+    };
+    let state: RunState =
+        if Path::new(&layout.state()).is_file() { crate::observe::run_dir::read_json(&layout.state())? } else { return Err(unfinished()) };
+    let key = state
+        .finished
+        .get(arm)
+        .ok_or_else(unfinished)?
+        .as_ref()
+        .ok_or_else(|| Failure::user(format!("arm `{arm}` trains nothing, so the run has no weights of it")))?;
     let stage = state.stages.get(key).ok_or_else(unfinished)?;
     Ok(pipeline::checkpoint_folder(layout, key, stage.step).join("policy"))
 }

@@ -39,7 +39,8 @@ pub fn run(command: &PluginCommand) -> Result<(), Failure> {
         }
         PluginCommand::Info { name, paths } => {
             let catalog = Catalog::discover(&paths.plugin_dir);
-            let bundle = find(&catalog, name).ok_or_else(|| Failure::user(format!("no bundle or component is named `{name}`: see `host plugin list`")))?;
+            let bundle = find(&catalog, name)
+                .ok_or_else(|| Failure::user(format!("no bundle or component is named `{name}`: see `host plugin list`")))?;
             info(bundle);
             Ok(())
         }
@@ -92,7 +93,13 @@ fn why(catalog: &Catalog, name: &str) -> Result<(), Failure> {
     if path.is_file() {
         return match inspect(&path) {
             Ok(Some(found)) => {
-                println!("{}: a usable plugin, bundle `{}` {} (sha256 {})", path.display(), found.manifest.name, found.manifest.version, found.sha256);
+                println!(
+                    "{}: a usable plugin, bundle `{}` {} (sha256 {})",
+                    path.display(),
+                    found.manifest.name,
+                    found.manifest.version,
+                    found.sha256
+                );
                 Ok(())
             }
             Ok(None) => Err(Failure::user(format!("{}: is a library but not a Twinhost plugin (it has no ABI stamp)", path.display()))),
@@ -123,7 +130,9 @@ fn why(catalog: &Catalog, name: &str) -> Result<(), Failure> {
 fn describe(candidate: &Candidate) -> String {
     match candidate {
         Candidate::Accepted { name, path } => format!("used: {name} from {}", path.display()),
-        Candidate::Shadowed { name, path, by } => format!("shadowed: {name} at {} (the one at {} comes first)", path.display(), by.display()),
+        Candidate::Shadowed { name, path, by } => {
+            format!("shadowed: {name} at {} (the one at {} comes first)", path.display(), by.display())
+        }
         Candidate::Refused(refusal) => format!("refused: {refusal}"),
         Candidate::NoSuchFolder(search) => format!("missing: {} ({}) does not exist", search.path.display(), search.origin),
     }

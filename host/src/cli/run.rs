@@ -57,7 +57,7 @@ pub fn run(args: &RunArgs, progress: &Progress, logging: &Logging) -> Result<(),
     store_recipes(&run, &arms, &loader)?;
     catch_signals()?;
     let threads = threads(first);
-    let data_dir = args.data_dir.clone().unwrap_or_else(crate::data::store::default_folder);
+    let data_dir = args.data_dir.clone().unwrap_or_else(crate::data::default_folder);
     tracing::info!("run folder {}", run.path().display());
     let path = run.path().to_path_buf();
     run.set_status(RunPhase::Running, "")?;
@@ -116,7 +116,11 @@ pub(super) fn arm_file(folder: &Path, arm: &str) -> PathBuf {
 /// Arms of a run folder, as they were resolved when it began.
 fn stored_arms(folder: &Path) -> Result<Vec<Arm>, Failure> {
     let about = crate::observe::RunLayout::new(folder).read_about()?;
-    about.arms.iter().map(|arm| Ok(Arm { name: arm.name.clone(), recipe: Recipe::load(&arm_file(folder, &arm.name), &[], None)? })).collect()
+    about
+        .arms
+        .iter()
+        .map(|arm| Ok(Arm { name: arm.name.clone(), recipe: Recipe::load(&arm_file(folder, &arm.name), &[], None)? }))
+        .collect()
 }
 
 /// Opens an existing run folder, if it is a run of these arms with these plugins.
@@ -131,11 +135,15 @@ fn reopen(folder: &Path, arms: &[Arm], loader: &Loader) -> Result<RunDir, Failur
     }
     for arm in arms {
         let Some(locked) = lock::Lock::read(&run.recipe_lock(), &arm.name).map_err(Failure::user)? else { continue };
-        let now = lock::Lock { recipe: locked.recipe.clone(), arm: locked.arm.clone(), sources: locked.sources.clone(), ..lock_of(arm, loader) };
+        let now =
+            lock::Lock { recipe: locked.recipe.clone(), arm: locked.arm.clone(), sources: locked.sources.clone(), ..lock_of(arm, loader) };
         let differences = locked.differences(&now);
         if !differences.is_empty() {
             let list = differences.join("\n  ");
-            return Err(Failure::user(format!("{} was begun with something else:\n  {list}\nput that back, or {advice}", folder.display())));
+            return Err(Failure::user(format!(
+                "{} was begun with something else:\n  {list}\nput that back, or {advice}",
+                folder.display()
+            )));
         }
     }
     Ok(run)

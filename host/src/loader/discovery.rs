@@ -26,11 +26,15 @@ pub fn search_order(explicit: &[PathBuf]) -> Vec<SearchPath> {
             required: true,
         }));
     }
-    if let Some(folder) = std::env::current_exe().ok().and_then(|exe| exe.canonicalize().ok()).and_then(|exe| exe.parent().map(Path::to_path_buf)) {
+    if let Some(folder) =
+        std::env::current_exe().ok().and_then(|exe| exe.canonicalize().ok()).and_then(|exe| exe.parent().map(Path::to_path_buf))
+    {
         order.push(SearchPath { path: folder.join("plugins"), origin: "beside the host binary", required: false });
         order.push(SearchPath { path: folder, origin: "beside the host binary", required: false });
     }
-    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
+    let data = std::env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
     if let Some(data) = data {
         order.push(SearchPath { path: data.join("twinhost/plugins"), origin: "user data folder", required: false });
     }
@@ -89,9 +93,17 @@ impl Catalog {
                     return;
                 }
                 self.candidates.push(Candidate::Accepted { name, path: path.to_path_buf() });
-                self.bundles.push(Bundle { manifest: found.manifest, library: path.to_path_buf(), sha256: found.sha256, stamp: found.stamp, origin });
+                self.bundles.push(Bundle {
+                    manifest: found.manifest,
+                    library: path.to_path_buf(),
+                    sha256: found.sha256,
+                    stamp: found.stamp,
+                    origin,
+                });
             }
-            Ok(None) if named => self.candidates.push(Candidate::Refused(Refusal::new(path, "is a library but not a Twinhost plugin (it has no ABI stamp)"))),
+            Ok(None) if named => {
+                self.candidates.push(Candidate::Refused(Refusal::new(path, "is a library but not a Twinhost plugin (it has no ABI stamp)")))
+            }
             Ok(None) => {}
             Err(refusal) => self.candidates.push(Candidate::Refused(refusal)),
         }
@@ -108,7 +120,8 @@ impl Catalog {
     /// A sentence that lists what there is and suggests the nearest name.
     pub fn find(&self, kind: Kind, reference: &str) -> Result<(&Bundle, &ComponentEntry), String> {
         let (bundle, name) = reference.split_once(':').map_or((None, reference), |(b, n)| (Some(b), n));
-        let found: Vec<_> = self.components(kind).filter(|(b, c)| c.name == name && bundle.is_none_or(|want| b.manifest.name == want)).collect();
+        let found: Vec<_> =
+            self.components(kind).filter(|(b, c)| c.name == name && bundle.is_none_or(|want| b.manifest.name == want)).collect();
         match found.as_slice() {
             [one] => Ok(*one),
             [] => Err(self.not_found(kind, reference)),

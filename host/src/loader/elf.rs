@@ -47,7 +47,10 @@ pub fn inspect(path: &Path) -> Result<Option<Inspection>, Refusal> {
     let file = object::File::parse(&*bytes).map_err(|e| refuse(format!("is a damaged library ({e})")))?;
     let native = if cfg!(target_arch = "x86_64") { object::Architecture::X86_64 } else { object::Architecture::Aarch64 };
     if file.architecture() != native {
-        return Err(refuse(format!("was built for {:?}, this machine is {native:?}: build it on or for this machine", file.architecture())));
+        return Err(refuse(format!(
+            "was built for {:?}, this machine is {native:?}: build it on or for this machine",
+            file.architecture()
+        )));
     }
     let section = |name: &str| -> Result<Option<String>, Refusal> {
         let Some(section) = file.section_by_name(name) else { return Ok(None) };

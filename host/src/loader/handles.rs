@@ -7,8 +7,8 @@ use twinhost_plugin_api::v1::env::EnvBox;
 use twinhost_plugin_api::v1::policy::{DifferentiableBox, PolicyBox};
 use twinhost_plugin_api::v1::reward::RewardBox;
 use twinhost_plugin_api::{
-    ActRequest, Algorithm, AlgorithmSpec, Anchor, Batch, DatasetStatistics, Env, EnvSpec, Error, Metrics, Policy, PolicySpec, ResetRequest, Result,
-    Reward, RewardSpec, Tensor, UpdateRequest,
+    ActRequest, Algorithm, AlgorithmSpec, Anchor, Batch, DatasetStatistics, Env, EnvSpec, Error, Metrics, Policy, PolicySpec, ResetRequest,
+    Result, Reward, RewardSpec, Tensor, UpdateRequest,
 };
 
 fn spec<T: serde::de::DeserializeOwned>(json: &str) -> Result<T> {

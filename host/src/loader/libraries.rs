@@ -79,7 +79,13 @@ pub fn locate(requirement: &Requirement) -> Result<NativeLibrary, String> {
         }
         return Ok(NativeLibrary { folder, version, origin });
     }
-    Err(format!("{} {} was not found (looked in {}): run `cargo xtask setup`, or set {}", known.name, known.version, tried.join(", "), known.variable))
+    Err(format!(
+        "{} {} was not found (looked in {}): run `cargo xtask setup`, or set {}",
+        known.name,
+        known.version,
+        tried.join(", "),
+        known.variable
+    ))
 }
 
 fn places(known: &Known) -> Vec<(String, PathBuf)> {
@@ -88,12 +94,15 @@ fn places(known: &Known) -> Vec<(String, PathBuf)> {
         out.push((format!("the variable {}", known.variable), PathBuf::from(value).join(known.under)));
     }
     let exe = std::env::current_exe().ok().and_then(|exe| exe.canonicalize().ok());
-    for ancestor in exe.iter().flat_map(|exe| exe.ancestors().skip(1)).chain([Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))]) {
+    for ancestor in
+        exe.iter().flat_map(|exe| exe.ancestors().skip(1)).chain([Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))])
+    {
         if ancestor.join(known.linked).is_dir() {
             out.push(("the source checkout".into(), ancestor.join(known.linked)));
         }
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let cache =
+        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
     if let Some(cache) = cache {
         out.push(("the user's cache".into(), cache.join("twinhost").join(&known.cached)));
     }
@@ -107,9 +116,13 @@ fn version_of(requirement: &Requirement, folder: &Path) -> Option<String> {
     match requirement {
         Requirement::Libtorch(_) => {
             let header = folder.join("../include/torch/csrc/api/include/torch/version.h");
-            let header = std::fs::read_to_string(&header).or_else(|_| std::fs::read_to_string(folder.join("../include/torch/headeronly/version.h"))).ok()?;
+            let header = std::fs::read_to_string(&header)
+                .or_else(|_| std::fs::read_to_string(folder.join("../include/torch/headeronly/version.h")))
+                .ok()?;
             let number = |name: &str| {
-                header.lines().find_map(|l| l.trim().strip_prefix("#define ")?.strip_prefix(name)?.split_whitespace().next().map(str::to_string))
+                header
+                    .lines()
+                    .find_map(|l| l.trim().strip_prefix("#define ")?.strip_prefix(name)?.split_whitespace().next().map(str::to_string))
             };
             Some(format!("{}.{}.{}", number("TORCH_VERSION_MAJOR ")?, number("TORCH_VERSION_MINOR ")?, number("TORCH_VERSION_PATCH ")?))
         }
@@ -143,8 +156,9 @@ pub fn open(requirement: &Requirement) -> Result<(), String> {
     for file in known(requirement).files {
         let path = library.folder.join(&file);
         // SAFETY: a pinned, well-known library whose constructors only set up its own state; it is never unloaded.
-        let handle = unsafe { libloading::os::unix::Library::open(Some(&path), libloading::os::unix::RTLD_NOW | libloading::os::unix::RTLD_GLOBAL) }
-            .map_err(|e| format!("{} cannot be opened: {}", path.display(), root_cause(&e)))?;
+        let handle =
+            unsafe { libloading::os::unix::Library::open(Some(&path), libloading::os::unix::RTLD_NOW | libloading::os::unix::RTLD_GLOBAL) }
+                .map_err(|e| format!("{} cannot be opened: {}", path.display(), root_cause(&e)))?;
         std::mem::forget(handle);
     }
     tracing::debug!(?requirement, folder = %library.folder.display(), origin = library.origin, "opened native library");

@@ -68,7 +68,8 @@ impl Manifest {
     /// # Errors
     /// One sentence with line and column.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let manifest: Manifest = ron::from_str(text).map_err(|e| format!("its plugin.ron is wrong at line {}: {}", e.span.start.line, e.code))?;
+        let manifest: Manifest =
+            ron::from_str(text).map_err(|e| format!("its plugin.ron is wrong at line {}: {}", e.span.start.line, e.code))?;
         if manifest.components.is_empty() {
             return Err("its plugin.ron lists no components".into());
         }

@@ -38,7 +38,9 @@ impl Loader {
         if let Some(module) = modules.get(&bundle.library) {
             return Ok(*module);
         }
-        let refuse = |reason: String| Error::new(ErrorKind::Io, format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()));
+        let refuse = |reason: String| {
+            Error::new(ErrorKind::Io, format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()))
+        };
         for requirement in &bundle.manifest.requires {
             libraries::open(requirement).map_err(refuse)?;
         }
@@ -91,7 +93,8 @@ fn explain(error: &LibraryError) -> String {
             format!("was built with twinhost-plugin-api {actual_version}, this host needs {expected_version}: rebuild the plugin")
         }
         LibraryError::AbiInstability(_) | LibraryError::InvalidAbiHeader(_) | LibraryError::InvalidCAbi { .. } => {
-            "its types are laid out differently from this host's: rebuild the plugin with the host's twinhost-plugin-api (details with -vv)".into()
+            "its types are laid out differently from this host's: rebuild the plugin with the host's twinhost-plugin-api (details with -vv)"
+                .into()
         }
         LibraryError::RootModule { err, .. } => format!("its start-up failed: {err}"),
         other => other.to_string().split_whitespace().collect::<Vec<_>>().join(" "),

@@ -73,7 +73,14 @@ impl Checkpoints<'_> {
     ///
     /// # Errors
     /// If writing fails; what was saved before is intact.
-    pub fn save(&mut self, key: &str, at: StagePosition<'_>, policy: &mut dyn Policy, algorithm: &mut dyn Algorithm, sink: &MetricSink) -> Result<()> {
+    pub fn save(
+        &mut self,
+        key: &str,
+        at: StagePosition<'_>,
+        policy: &mut dyn Policy,
+        algorithm: &mut dyn Algorithm,
+        sink: &MetricSink,
+    ) -> Result<()> {
         let folder = self.folder(key, at.step);
         let parent = self.run.checkpoints().join(key);
         fs::create_dir_all(&parent).map_err(|e| Error::Storage(crate::observe::Error::io("create", &parent)(e)))?;

@@ -32,8 +32,12 @@ pub fn success_rate(env: &mut dyn Env, policy: &mut dyn Policy, plan: &Evaluatio
 pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Eval, policy: &mut PolicyHandle) -> Result<EvalResult> {
     let total = (stage.envs.len() * stage.variants.len() * stage.episodes) as u64;
     let bar = session.progress.stage(&session.stage_title("eval"), total);
-    let mut result =
-        EvalResult { arm: session.arm.clone(), seed: recipe.recipe.seed, weights_digest: policy.digest().unwrap_or_default(), groups: Vec::new() };
+    let mut result = EvalResult {
+        arm: session.arm.clone(),
+        seed: recipe.recipe.seed,
+        weights_digest: policy.digest().unwrap_or_default(),
+        groups: Vec::new(),
+    };
     for name in &stage.envs {
         for variant in &stage.variants {
             let films = if variant == &stage.variants[0] { stage.films } else { 0 };

@@ -4,10 +4,9 @@
 //! anchor, a supply of real demonstrations. Rollout seeds and anchor draws are functions of the iteration alone, so a run that was
 //! killed continues from its last checkpoint exactly as it would have.
 
-use abi_stable::std_types::RResult;
 use std::sync::Arc;
 use std::time::Instant;
-use twinhost_plugin_api::{ActMode, Algorithm, Anchor, Batch, BatchSource, BatchSource_TO, Policy, UpdateRequest};
+use twinhost_plugin_api::{ActMode, Algorithm, Anchor, Batch, Policy, UpdateRequest};
 
 use super::checkpoint::{StagePosition, stage_key};
 use super::demos::Demonstrations;
@@ -25,11 +24,11 @@ struct RealDemonstrations {
     draws: u64,
 }
 
-impl BatchSource for RealDemonstrations {
-    fn draw(&mut self, rows: usize) -> RResult<Batch, twinhost_plugin_api::Error> {
+impl RealDemonstrations {
+    fn draw(&mut self, rows: usize) -> twinhost_plugin_api::Result<Batch> {
         let step = self.draws;
         self.draws += 1;
-        self.sampler.batch(step, rows, self.chunk).map_err(|e| twinhost_plugin_api::Error::internal(e.to_string())).into()
+        self.sampler.batch(step, rows, self.chunk).map_err(|e| twinhost_plugin_api::Error::internal(e.to_string()))
     }
 }
 
@@ -105,10 +104,11 @@ fn anchor_for(stage: &Rl, real: Option<&Arc<EpisodeBuffer>>, chunk: usize, seed:
     if stage.anchor.beta == 0.0 {
         return Ok(None);
     }
-    let set = real.ok_or_else(|| Error::Unfit("stages.rl.anchor.beta is above 0, but the recipe has no real demonstrations (stages.demos.real)".into()))?;
-    let source = RealDemonstrations { sampler: MixedSampler::real_only(set.clone(), seed)?, chunk, draws: 0 };
-    let source = BatchSource_TO::from_value(source, abi_stable::sabi_trait::TD_Opaque);
-    Ok(Some(Anchor { weight: stage.anchor.beta, batch_size: stage.anchor.batch_size, source }))
+    let set = real.ok_or_else(|| {
+        Error::Unfit("stages.rl.anchor.beta is above 0, but the recipe has no real demonstrations (stages.demos.real)".into())
+    })?;
+    let mut source = RealDemonstrations { sampler: MixedSampler::real_only(set.clone(), seed)?, chunk, draws: 0 };
+    Ok(Some(Anchor::new(stage.anchor.beta, stage.anchor.batch_size, move |rows| source.draw(rows))))
 }
 
 fn rate(statistics: &RolloutStatistics) -> f64 {

@@ -1,7 +1,7 @@
 //! Everything one run holds: recipe, components, run folder, metrics, progress.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use twinhost_plugin_api::{Algorithm, Policy};
 
@@ -63,6 +63,17 @@ impl Session {
         self.envs.get_mut(&key).ok_or_else(|| Error::Unfit(format!("the environment `{name}` vanished")))
     }
 
+    /// What making demonstrations in an environment needs at once: plugins, the environment, the folder for sets, progress.
+    ///
+    /// # Errors
+    /// As [`Session::env`].
+    pub fn collection(&mut self, recipe: &LoadedRecipe, name: &str) -> Result<(&Loader, &mut EnvHandle, &Path, &Progress)> {
+        self.env(recipe, name)?;
+        let key = env_definition(&recipe.recipe, name)?;
+        let env = self.envs.get_mut(&key).ok_or_else(|| Error::Unfit(format!("the environment `{name}` vanished")))?;
+        Ok((&self.loader, env, &self.data_dir, &self.progress))
+    }
+
     /// A fresh policy, initialised from the recipe's seed and, if it says so, from a folder of weights.
     ///
     /// # Errors
@@ -85,7 +96,13 @@ impl Session {
     ///
     /// # Errors
     /// If writing fails.
-    pub fn checkpoint(&mut self, key: &str, at: StagePosition<'_>, policy: &mut PolicyHandle, algorithm: &mut AlgorithmHandle) -> Result<()> {
+    pub fn checkpoint(
+        &mut self,
+        key: &str,
+        at: StagePosition<'_>,
+        policy: &mut PolicyHandle,
+        algorithm: &mut AlgorithmHandle,
+    ) -> Result<()> {
         Checkpoints { run: &self.run, state: &mut self.state }.save(key, at, policy, algorithm, &self.sink)
     }
 
@@ -93,7 +110,12 @@ impl Session {
     ///
     /// # Errors
     /// If a file is missing or damaged.
-    pub fn restore(&mut self, key: &str, policy: &mut PolicyHandle, algorithm: Option<&mut AlgorithmHandle>) -> Result<Option<super::StageState>> {
+    pub fn restore(
+        &mut self,
+        key: &str,
+        policy: &mut PolicyHandle,
+        algorithm: Option<&mut AlgorithmHandle>,
+    ) -> Result<Option<super::StageState>> {
         let Some((folder, state)) = (Checkpoints { run: &self.run, state: &mut self.state }).latest(key) else { return Ok(None) };
         policy.load(&folder.join("policy"))?;
         if let Some(algorithm) = algorithm {
@@ -101,7 +123,6 @@ impl Session {
         }
         Ok(Some(state))
     }
-
 
     /// How the progress display names a stage of the arm at work.
     pub fn stage_title(&self, stage: &str) -> String {
@@ -122,7 +143,13 @@ pub fn env_definition(recipe: &Recipe, name: &str) -> Result<String> {
 }
 
 /// Puts a refused configuration into the recipe's own text; other errors get the component's name.
-pub(super) fn located<T>(recipe: &LoadedRecipe, kind: Kind, component: &str, config: &crate::recipe::Config, result: twinhost_plugin_api::Result<T>) -> Result<T> {
+pub(super) fn located<T>(
+    recipe: &LoadedRecipe,
+    kind: Kind,
+    component: &str,
+    config: &crate::recipe::Config,
+    result: twinhost_plugin_api::Result<T>,
+) -> Result<T> {
     result.map_err(|e| match e.kind {
         twinhost_plugin_api::ErrorKind::InvalidConfig => Error::Recipe(recipe.locate(config, component, &e)),
         _ => Error::Component(e.context(format!("{kind} `{component}`"))),
@@ -148,9 +175,17 @@ pub fn create_policy(loader: &Loader, recipe: &LoadedRecipe, threads: u32) -> Re
 
 /// # Errors
 /// As [`Session::algorithm`].
-pub fn create_algorithm(loader: &Loader, recipe: &LoadedRecipe, component: &Component, policy: &mut PolicyHandle, threads: u32) -> Result<AlgorithmHandle> {
+pub fn create_algorithm(
+    loader: &Loader,
+    recipe: &LoadedRecipe,
+    component: &Component,
+    policy: &mut PolicyHandle,
+    threads: u32,
+) -> Result<AlgorithmHandle> {
     let name = &recipe.recipe.policy.component;
-    let differentiable = policy.differentiable().ok_or_else(|| Error::Unfit(format!("the policy `{name}` cannot be trained: it has no differentiable side")))?;
+    let differentiable = policy
+        .differentiable()
+        .ok_or_else(|| Error::Unfit(format!("the policy `{name}` cannot be trained: it has no differentiable side")))?;
     let services = host_services(threads, derive_seed(recipe.recipe.seed, "algorithm", 0));
     let created = loader.algorithm(&component.component, &component.config.ron, services, differentiable);
     located(recipe, Kind::Algorithm, &component.component, &component.config, created)

@@ -71,8 +71,12 @@ pub fn collect(env: &mut dyn Env, policy: &mut dyn Policy, rewards: &mut [Weight
     let mut rows: Vec<Batch> = Vec::with_capacity(plan.chunks);
     let mut values: Vec<Tensor> = Vec::with_capacity(plan.chunks + 1);
     for t in 0..plan.chunks {
-        let request =
-            ActRequest { mode: ActMode::Sample, temperature: plan.temperature, seed: derive_seed(plan.seed, "act", t as u64), training: true };
+        let request = ActRequest {
+            mode: ActMode::Sample,
+            temperature: plan.temperature,
+            seed: derive_seed(plan.seed, "act", t as u64),
+            training: true,
+        };
         let mut decision = timed(&mut statistics.inference, || policy.act(&observation, &request))?;
         let mut step = timed(&mut statistics.simulation, || env.step(decision.get(names::ACTION)?))?;
         add_rewards(rewards, &mut step, decision.get(names::ACTION)?)?;
@@ -82,7 +86,8 @@ pub fn collect(env: &mut dyn Env, policy: &mut dyn Policy, rewards: &mut [Weight
         }
         let final_value = final_values(policy, &step, &ended, envs, plan, t, &mut statistics)?;
 
-        values.push(decision.remove(names::VALUE).ok_or_else(|| Error::unsupported("on-policy training needs a policy with a value head"))?);
+        values
+            .push(decision.remove(names::VALUE).ok_or_else(|| Error::unsupported("on-policy training needs a policy with a value head"))?);
         let mut row = observation;
         for name in [names::ACTION, names::LOG_PROB, names::ACTION_TOKENS] {
             if let Some(tensor) = decision.remove(name) {
@@ -145,8 +150,12 @@ impl Running {
     fn account(&mut self, step: &Batch, statistics: &mut RolloutStatistics) -> Result<Vec<usize>> {
         let reward = step.get(names::REWARD)?;
         let chunk = reward.dim(1);
-        let (reward, terminated, truncated, success) =
-            (reward.as_slice::<f32>()?, step.slice::<bool>(names::TERMINATED)?, step.slice::<bool>(names::TRUNCATED)?, step.slice::<bool>(names::SUCCESS)?);
+        let (reward, terminated, truncated, success) = (
+            reward.as_slice::<f32>()?,
+            step.slice::<bool>(names::TERMINATED)?,
+            step.slice::<bool>(names::TRUNCATED)?,
+            step.slice::<bool>(names::SUCCESS)?,
+        );
         let mut ended = Vec::new();
         for env in 0..self.returns.len() {
             let steps = env * chunk..(env + 1) * chunk;
@@ -186,8 +195,12 @@ fn final_values(
         let task = format!("{}{}", names::FINAL, names::TASK);
         let texts = step.texts(&task)?;
         last.insert_text(names::TASK, ended.iter().map(|&i| texts[i].to_string()).collect());
-        let request =
-            ActRequest { mode: ActMode::Greedy, temperature: plan.temperature, seed: derive_seed(plan.seed, "final", t as u64), training: true };
+        let request = ActRequest {
+            mode: ActMode::Greedy,
+            temperature: plan.temperature,
+            seed: derive_seed(plan.seed, "final", t as u64),
+            training: true,
+        };
         let out = timed(&mut statistics.inference, || policy.act(&last, &request))?;
         for (&env, value) in ended.iter().zip(out.slice::<f32>(names::VALUE)?) {
             values[env] = *value;

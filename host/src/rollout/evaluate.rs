@@ -121,8 +121,12 @@ fn scatter(actions: &Tensor, rows: &[usize], envs: usize) -> Result<Tensor> {
 fn account(step: &Batch, active: &mut Vec<usize>, wave: &mut [EpisodeOutcome]) -> Result<()> {
     let reward = step.get(names::REWARD)?;
     let chunk = reward.dim(1);
-    let (reward, terminated, truncated, success) =
-        (reward.as_slice::<f32>()?, step.slice::<bool>(names::TERMINATED)?, step.slice::<bool>(names::TRUNCATED)?, step.slice::<bool>(names::SUCCESS)?);
+    let (reward, terminated, truncated, success) = (
+        reward.as_slice::<f32>()?,
+        step.slice::<bool>(names::TERMINATED)?,
+        step.slice::<bool>(names::TRUNCATED)?,
+        step.slice::<bool>(names::SUCCESS)?,
+    );
     active.retain(|&env| {
         let steps = env * chunk..(env + 1) * chunk;
         let end = steps.clone().position(|i| terminated[i] || truncated[i]);

@@ -40,6 +40,21 @@ pub trait BatchSource: Send {
 
 pub type BatchSourceBox = BatchSource_TO<'static, RBox<()>>;
 
+struct Drawing<F>(F);
+
+impl<F: FnMut(usize) -> Result<Batch> + Send> BatchSource for Drawing<F> {
+    fn draw(&mut self, rows: usize) -> RResult<Batch, Error> {
+        guard(|| (self.0)(rows))
+    }
+}
+
+impl Anchor {
+    /// An anchor that takes its rows from `draw`.
+    pub fn new(weight: f64, batch_size: usize, draw: impl FnMut(usize) -> Result<Batch> + Send + 'static) -> Self {
+        Self { weight, batch_size, source: BatchSource_TO::from_value(Drawing(draw), sabi_trait::TD_Opaque) }
+    }
+}
+
 /// Named numbers of one update, e.g. `train/ppo_loss`.
 pub type Metrics = Vec<(String, f64)>;
 
@@ -67,7 +82,8 @@ pub trait Algorithm: Send {
 #[sabi_trait]
 pub trait AlgorithmAbi: Send {
     fn spec(&self) -> RResult<RString, Error>;
-    fn update(&mut self, data: &Batch, anchor: ROption<&mut Anchor>, request: &UpdateRequest) -> RResult<RVec<Tuple2<RString, f64>>, Error>;
+    fn update(&mut self, data: &Batch, anchor: ROption<&mut Anchor>, request: &UpdateRequest)
+    -> RResult<RVec<Tuple2<RString, f64>>, Error>;
     fn save(&mut self, folder: RStr<'_>) -> RResult<(), Error>;
     #[sabi(last_prefix_field)]
     fn load(&mut self, folder: RStr<'_>) -> RResult<(), Error>;
@@ -81,7 +97,12 @@ impl<T: Algorithm> AlgorithmAbi for Adapter<T> {
     fn spec(&self) -> RResult<RString, Error> {
         guard(|| to_json(&self.0.spec()))
     }
-    fn update(&mut self, data: &Batch, anchor: ROption<&mut Anchor>, request: &UpdateRequest) -> RResult<RVec<Tuple2<RString, f64>>, Error> {
+    fn update(
+        &mut self,
+        data: &Batch,
+        anchor: ROption<&mut Anchor>,
+        request: &UpdateRequest,
+    ) -> RResult<RVec<Tuple2<RString, f64>>, Error> {
         guard(|| {
             let metrics = self.0.update(data, anchor.into_option(), request)?;
             Ok(metrics.into_iter().map(|(name, value)| Tuple2(name.into(), value)).collect())

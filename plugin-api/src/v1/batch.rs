@@ -151,7 +151,10 @@ impl Batch {
         }
         for (name, texts) in self.iter_texts() {
             let picked = rows.iter().map(|&r| {
-                texts.get(r).map(|t| t.to_string()).ok_or_else(|| Error::input(format!("feature `{name}`: row {r} is out of range ({} rows)", texts.len())))
+                texts
+                    .get(r)
+                    .map(|t| t.to_string())
+                    .ok_or_else(|| Error::input(format!("feature `{name}`: row {r} is out of range ({} rows)", texts.len())))
             });
             out.insert_text(name, picked.collect::<Result<_>>()?);
         }

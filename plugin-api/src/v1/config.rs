@@ -23,8 +23,10 @@ impl<'a> ComponentConfig<'a> {
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         let text = if self.ron.trim().is_empty() { "()" } else { self.ron };
         let options = ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
-        let mut de = ron::de::Deserializer::from_str_with_options(text, &options).map_err(|e| {
-            Error { line: e.span.start.line as u32, column: e.span.start.col as u32, ..Error::new(ErrorKind::InvalidConfig, e.code.to_string()) }
+        let mut de = ron::de::Deserializer::from_str_with_options(text, &options).map_err(|e| Error {
+            line: e.span.start.line as u32,
+            column: e.span.start.col as u32,
+            ..Error::new(ErrorKind::InvalidConfig, e.code.to_string())
         })?;
         let mut track = serde_path_to_error::Track::new();
         let parsed = T::deserialize(serde_path_to_error::Deserializer::new(&mut de, &mut track));

@@ -39,7 +39,8 @@ pub struct PluginModule {
     pub create_reward: extern "C" fn(name: RStr<'_>, config: RStr<'_>, services: HostServices) -> RResult<RewardBox, Error>,
     pub create_policy: extern "C" fn(name: RStr<'_>, config: RStr<'_>, services: HostServices) -> RResult<PolicyBox, Error>,
     #[sabi(last_prefix_field)]
-    pub create_algorithm: extern "C" fn(name: RStr<'_>, config: RStr<'_>, services: HostServices, policy: DifferentiableBox) -> RResult<AlgorithmBox, Error>,
+    pub create_algorithm:
+        extern "C" fn(name: RStr<'_>, config: RStr<'_>, services: HostServices, policy: DifferentiableBox) -> RResult<AlgorithmBox, Error>,
 }
 
 impl RootModule for PluginModuleRef {

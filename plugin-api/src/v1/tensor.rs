@@ -167,7 +167,10 @@ impl Tensor {
         }
         let shape: Vec<usize> = self.shape();
         if self.strides.as_slice() != row_major(&shape).as_slice() || shape.iter().product::<usize>() != self.elements {
-            return Err(Error::input(format!("tensor of shape {shape:?} is not contiguous (strides {:?}, {} elements)", self.strides, self.elements)));
+            return Err(Error::input(format!(
+                "tensor of shape {shape:?} is not contiguous (strides {:?}, {} elements)",
+                self.strides, self.elements
+            )));
         }
         Ok(())
     }
@@ -270,7 +273,10 @@ impl Tensor {
         shape[0] = 0;
         for part in parts {
             if part.dtype != first.dtype || part.shape[1..] != first.shape[1..] {
-                return Err(Error::input(format!("cannot concatenate {:?} {:?} with {:?} {:?}", first.dtype, first.shape, part.dtype, part.shape)));
+                return Err(Error::input(format!(
+                    "cannot concatenate {:?} {:?} with {:?} {:?}",
+                    first.dtype, first.shape, part.dtype, part.shape
+                )));
             }
             shape[0] += part.dim(0);
         }
