@@ -12,6 +12,12 @@ pub enum Init {
     /// Normal with this standard deviation, redrawn beyond two of them.
     TruncatedNormal(f64),
     Normal(f64),
+    /// Sines and cosines over a square grid of patches. A patch's place is as loud as its content from the start, so that reading
+    /// off where something is does not have to be discovered first.
+    Grid,
+    /// Truncated normal (0.02), but the rows of the 256 action tokens from `first` on vary smoothly with the action: neighbouring
+    /// bins begin with nearly equal logits, and what is learnt about one carries over to the next.
+    Ordinal { first: i64 },
 }
 
 /// One parameter before it exists.
@@ -56,7 +62,7 @@ pub fn layout(architecture: &Architecture) -> Vec<ParameterLayout> {
         list.add(format!("{layer}.post_attention_layernorm.weight"), &[hidden], Init::Ones);
     }
     list.add("language_model.model.norm.weight", &[hidden], Init::Ones);
-    list.add("language_model.lm_head.weight", &[rows, hidden], Init::TruncatedNormal(0.02));
+    list.add("language_model.lm_head.weight", &[rows, hidden], Init::Ordinal { first: architecture.first_action_token() });
 
     if let Some(state) = architecture.proprio {
         list.linear("proprio_projector.fc1", state, hidden);
@@ -116,7 +122,7 @@ impl List {
             self.add(format!("{name}.cls_token"), &[1, 1, width], small);
             self.add(format!("{name}.reg_token"), &[1, architecture.register_tokens, width], small);
         }
-        self.add(format!("{name}.pos_embed"), &[1, architecture.patches(), width], small);
+        self.add(format!("{name}.pos_embed"), &[1, architecture.patches(), width], Init::Grid);
         let patch = architecture.patch_size;
         let fan_in = (3 * patch * patch) as f64;
         self.add(format!("{name}.patch_embed.proj.weight"), &[width, 3, patch, patch], Init::TruncatedNormal((1.0 / fan_in).sqrt()));

@@ -5,9 +5,15 @@ use rand::distr::Distribution;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use std::collections::HashMap;
+use std::f64::consts::PI;
 use tch::{Kind, Tensor};
 
+use super::architecture::ACTION_BINS;
 use super::layout::{Init, ParameterLayout};
+
+/// Cosines that make up the initial output rows of the action tokens, and the size of the first.
+const ORDINAL_TERMS: i64 = 32;
+const ORDINAL_SCALE: f64 = 0.5;
 
 /// Named parameter tensors (f32) in layout order, those of low-rank adapters after all others.
 pub struct Parameters {
@@ -74,23 +80,58 @@ impl Parameters {
 /// A fresh value for one parameter.
 pub fn draw(entry: &ParameterLayout, seed: u64) -> Tensor {
     let options = (Kind::Float, tch::Device::Cpu);
-    let normal = |deviation: f64, bound: f64| {
-        let mut rng = ChaCha8Rng::seed_from_u64(mix(seed, &entry.name));
-        let count: i64 = entry.shape.iter().product();
-        let values: Vec<f32> = (0..count)
-            .map(|_| {
-                let inside = std::iter::repeat_with(|| -> f64 { StandardNormal.sample(&mut rng) }).find(|z| z.abs() <= bound);
-                (deviation * inside.expect("an endless iterator finds a value within the bound")) as f32
-            })
-            .collect();
-        Tensor::from_slice(&values).view(entry.shape.as_slice())
-    };
+    let rng = ChaCha8Rng::seed_from_u64(mix(seed, &entry.name));
     match entry.init {
         Init::Zeros => Tensor::zeros(&entry.shape, options),
         Init::Ones => Tensor::ones(&entry.shape, options),
-        Init::TruncatedNormal(deviation) => normal(deviation, 2.0),
-        Init::Normal(deviation) => normal(deviation, f64::INFINITY),
+        Init::TruncatedNormal(deviation) => normal(&entry.shape, deviation, 2.0, rng),
+        Init::Normal(deviation) => normal(&entry.shape, deviation, f64::INFINITY, rng),
+        Init::Grid => grid(entry.shape[1], entry.shape[2]),
+        Init::Ordinal { first } => {
+            let (rows, width) = (entry.shape[0], entry.shape[1]);
+            let noise = normal(&[rows, width], 0.02, 2.0, rng.clone());
+            let mut directions = rng;
+            directions.set_stream(1);
+            let smooth = action_cosines().mm(&normal(&[ORDINAL_TERMS, width], (1.0 / width as f64).sqrt(), f64::INFINITY, directions));
+            let _ = noise.narrow(0, first, ACTION_BINS).g_add_(&smooth);
+            noise
+        }
     }
+}
+
+fn normal(shape: &[i64], deviation: f64, bound: f64, mut rng: ChaCha8Rng) -> Tensor {
+    let count: i64 = shape.iter().product();
+    let values: Vec<f32> = (0..count)
+        .map(|_| {
+            let inside = std::iter::repeat_with(|| -> f64 { StandardNormal.sample(&mut rng) }).find(|z| z.abs() <= bound);
+            (deviation * inside.expect("an endless iterator finds a value within the bound")) as f32
+        })
+        .collect();
+    Tensor::from_slice(&values).view(shape)
+}
+
+/// `[1, patches, width]`: sine and cosine of row and column at wavelengths from four patches to twice the grid.
+fn grid(patches: i64, width: i64) -> Tensor {
+    let side = (patches as f64).sqrt().round() as i64;
+    let waves = (width + 3) / 4;
+    let value = |patch: i64, channel: i64| {
+        let place = if channel % 2 == 0 { patch / side } else { patch % side } as f64;
+        let fraction = (channel / 4) as f64 / (waves - 1).max(1) as f64;
+        let phase = place * PI / 2.0 * (2.0 / side.max(2) as f64).powf(fraction);
+        (if channel % 4 < 2 { phase.sin() } else { phase.cos() }) as f32
+    };
+    let values: Vec<f32> = (0..patches).flat_map(|patch| (0..width).map(move |channel| value(patch, channel))).collect();
+    Tensor::from_slice(&values).view([1, patches, width])
+}
+
+/// `[256, terms]`: the first cosines over the range of an action, finer ones weaker.
+fn action_cosines() -> Tensor {
+    let value = |bin: i64, term: i64| {
+        let place = (bin as f64 + 0.5) / ACTION_BINS as f64;
+        ((PI * term as f64 * place).cos() * ORDINAL_SCALE / term as f64) as f32
+    };
+    let values: Vec<f32> = (0..ACTION_BINS).flat_map(|bin| (1..=ORDINAL_TERMS).map(move |term| value(bin, term))).collect();
+    Tensor::from_slice(&values).view([ACTION_BINS, ORDINAL_TERMS])
 }
 
 /// One stream per seed and purpose (FNV-1a over the purpose, then splitmix64's finaliser).
