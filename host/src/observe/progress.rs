@@ -1,9 +1,12 @@
 //! Progress of a run's stages: bars on a terminal, plain lines elsewhere (logs, pipes), nothing when hidden.
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::clock;
 
 /// Where progress goes. Clones share it, so bars and log lines never overwrite each other.
 #[derive(Clone)]
@@ -46,8 +49,7 @@ impl Progress {
             Output::Bars(bars) => bars.add(ProgressBar::new(total)),
             _ => ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()),
         };
-        let bar = bar.with_style(style()).with_prefix(name.to_owned()).with_position(done);
-        bar.reset_eta();
+        let bar = bar.with_style(style(done)).with_prefix(name.to_owned()).with_position(done);
         if matches!(self.0, Output::Bars(_)) {
             bar.enable_steady_tick(Duration::from_millis(250));
         }
@@ -89,10 +91,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix:>14.bold} {bar:24.cyan/black.bright} {pos:>5}/{len:<5} {percent:>3} %  {per_sec:>9}  {elapsed} (left {eta})  {wide_msg:.dim}")
+/// `done` steps were there before this process began.
+fn style(done: u64) -> ProgressStyle {
+    let pace_of = move |state: &ProgressState| pace(state.pos(), done, state.len().unwrap_or(0), state.elapsed());
+    // Short enough that the message still has room on 80 columns.
+    ProgressStyle::with_template("{prefix:.bold} {bar:16.cyan/black.bright} {pos}/{len} {rate}, {elapsed}, {left} left  {wide_msg}")
         .expect("the template is well-formed")
         .progress_chars("━━╌")
+        .with_key("rate", move |state: &ProgressState, w: &mut dyn fmt::Write| w.write_str(&pace_of(state).0).unwrap_or_default())
+        .with_key("left", move |state: &ProgressState, w: &mut dyn fmt::Write| w.write_str(&pace_of(state).1).unwrap_or_default())
+}
+
+/// Rate and time left, counting only the steps after the first `before`.
+fn pace(done: u64, before: u64, total: u64, elapsed: Duration) -> (String, String) {
+    let seconds = elapsed.as_secs_f64();
+    let rate = done.saturating_sub(before) as f64 / seconds.max(1e-9);
+    if rate <= 0.0 {
+        return ("-".into(), "unknown".into());
+    }
+    let shown = if rate >= 1.0 { format!("{rate:.1}/s") } else { format!("{:.1} s each", 1.0 / rate) };
+    (shown, clock::human_duration(total.saturating_sub(done) as f64 / rate))
 }
 
 /// One running stage; usable from several threads. Dropping it without [`Stage::finish`] says that it stopped early.
@@ -165,7 +183,7 @@ impl Stage {
         self.finished = true;
         self.bar.finish_and_clear();
         let counts = lock(&self.state).0.clone();
-        let took = super::clock::human_duration(self.started.elapsed().as_secs_f64());
+        let took = clock::human_duration(self.started.elapsed().as_secs_f64());
         let separator = if result.is_empty() { "" } else { ": " };
         print_line(&self.output, &format!("{}: {how} {}/{} in {took}{separator}{result}", self.name, counts.done, counts.total));
     }
@@ -188,18 +206,11 @@ fn line_is_due(counts: &Counts, since_line: Duration) -> bool {
 }
 
 fn counts_line(counts: &Counts, elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs_f64();
-    let rate = (counts.done - counts.first.min(counts.done)) as f64 / seconds.max(1e-9);
-    let mut line = format!("{}/{} ({:.0} %)", counts.done, counts.total, 100.0 * counts.done as f64 / counts.total.max(1) as f64);
-    line += &if rate >= 1.0 { format!(", {rate:.1}/s") } else { format!(", {:.1} s each", 1.0 / rate.max(1e-9)) };
-    line += &format!(", elapsed {}", super::clock::human_duration(seconds));
-    if rate > 0.0 {
-        line += &format!(", left {}", super::clock::human_duration(counts.total.saturating_sub(counts.done) as f64 / rate));
-    }
-    if !counts.message.is_empty() {
-        line += &format!(", {}", counts.message);
-    }
-    line
+    let (rate, left) = pace(counts.done, counts.first, counts.total, elapsed);
+    let percent = 100.0 * counts.done as f64 / counts.total.max(1) as f64;
+    let elapsed = clock::human_duration(elapsed.as_secs_f64());
+    let comma = if counts.message.is_empty() { "" } else { ", " };
+    format!("{}/{} ({percent:.0} %), {rate}, elapsed {elapsed}, left {left}{comma}{}", counts.done, counts.total, counts.message)
 }
 
 #[cfg(test)]
@@ -238,6 +249,7 @@ mod tests {
         let counts = Counts { total: 2000, done: 500, first: 100, line_at: 0, message: "loss 0.412".into() };
         // 400 steps of this process in 40 s: 10/s; 1500 remain: 150 s.
         assert_eq!(counts_line(&counts, Duration::from_secs(40)), "500/2000 (25 %), 10.0/s, elapsed 40.0 s, left 2 min 30 s, loss 0.412");
+        assert_eq!(pace(7, 7, 9, Duration::from_secs(1)), ("-".into(), "unknown".into()));
         let slow = Counts { total: 4, done: 1, first: 0, line_at: 0, message: String::new() };
         assert_eq!(counts_line(&slow, Duration::from_secs(8)), "1/4 (25 %), 8.0 s each, elapsed 8.0 s, left 24.0 s");
     }

@@ -203,14 +203,16 @@ impl Comparison {
         let Some(reference) = arms.iter().find(|a| a.name == "rlco").or(arms.first()) else { return String::new() };
         let mut rows = String::new();
         for place in self.places() {
-            for other in arms.iter().filter(|a| a.name != reference.name) {
-                let Some(gain) = self.gain(&reference.name, &other.name, &place) else { continue };
+            let others = arms.iter().filter(|a| a.name != reference.name);
+            let gains: Vec<_> = others.filter_map(|a| Some((a, self.gain(&reference.name, &a.name, &place)?))).collect();
+            let mut place_cell =
+                format!(r#"<td rowspan="{}">{}<br>{}</td>"#, gains.len(), text(&place.short_title()), kind_badge(place.kind));
+            for (other, gain) in &gains {
                 let std = gain.spread.std.map_or(String::new(), |s| format!(" ± {:.1}", 100.0 * s));
                 rows += &format!(
-                    r#"<tr><th scope="row">{}</th><td>{} {}</td><td class="num"><b>{}{std}</b> <span class="ci">[{}, {}]</span></td><td class="num">{}</td><td class="num">{}</td></tr>"#,
+                    r#"<tr>{}<th scope="row">{}</th><td class="num"><b>{}{std}</b> <span class="ci">[{}, {}]</span></td><td class="num">{}</td><td class="num">{}</td></tr>"#,
+                    std::mem::take(&mut place_cell),
                     text(&other.title),
-                    text(&place.short_title()),
-                    kind_badge(place.kind),
                     signed_points(gain.spread.mean),
                     signed_points(gain.pooled.low),
                     signed_points(gain.pooled.high),
@@ -223,7 +225,7 @@ impl Comparison {
             return rows;
         }
         format!(
-            r#"<section id="gains"><h2>What {} gains</h2><div class="card"><div class="scroll"><table><thead><tr><th scope="col">Compared with</th><th scope="col">Where</th><th scope="col" class="num">Points</th><th scope="col" class="num">McNemar, exact</th><th scope="col" class="num">Pairs</th></tr></thead><tbody>{rows}</tbody></table></div></div></section>"#,
+            r#"<section id="gains"><h2>What {} gains</h2><div class="card"><div class="scroll"><table><thead><tr><th scope="col">Where</th><th scope="col">Compared with</th><th scope="col" class="num">Points</th><th scope="col" class="num">McNemar, exact</th><th scope="col" class="num">Pairs</th></tr></thead><tbody>{rows}</tbody></table></div></div></section>"#,
             text(&reference.title)
         )
     }

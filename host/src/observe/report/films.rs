@@ -65,7 +65,7 @@ pub fn section(data: &ReportData) -> String {
         return String::new();
     }
     let mut html = String::from(
-        r#"<section id="films"><h2>What it looks like</h2><p class="lead">Evaluation episodes as the policy saw them, one success and one failure per arm where there are such.</p>"#,
+        r#"<section id="films"><h2>What it looks like</h2><p class="lead">Evaluation episodes, for each arm one success and one failure where there are such.</p>"#,
     );
     let mut envs: Vec<(&str, &str, &str)> = Vec::new();
     for (_, group, _, _) in &shown {
