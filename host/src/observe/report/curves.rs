@@ -13,7 +13,7 @@ pub struct Panel {
     /// For people; the metric's own name if it is not a known one.
     pub title: String,
     pub unit: Unit,
-    /// Known metrics are shown at once, others on request.
+    /// Known metrics with a course over time are shown at once, others on request.
     pub known: bool,
     pub series: Vec<Series>,
 }
@@ -21,6 +21,7 @@ pub struct Panel {
 /// Metrics worth a first look, in order: (end of the name, title).
 const KNOWN: &[(&str, &str)] = &[
     ("env/success_once", "Success of training rollouts"),
+    ("eval/success_once", "Success in evaluation"),
     ("success_once", "Success"),
     ("success", "Success"),
     ("env/return", "Return of training rollouts"),
@@ -33,9 +34,10 @@ const KNOWN: &[(&str, &str)] = &[
     ("train/ppo_loss", "PPO loss"),
     ("policy_loss", "Policy loss"),
     ("value_loss", "Value loss"),
+    ("critic_loss", "Value loss"),
     ("train/loss_ratio", "Anchor loss / RL loss"),
     ("approx_kl", "KL to the behaviour policy"),
-    ("kl", "KL to the behaviour policy"),
+    ("kl_reference", "KL to the reference policy"),
     ("entropy", "Policy entropy"),
     ("clip_fraction", "Share of clipped ratios"),
     ("ratio", "Probability ratio"),
@@ -105,6 +107,9 @@ fn panels(records: &[&Record], arms: &[ArmAbout]) -> Vec<Panel> {
             panel.unit = Unit::Number;
         }
     }
+    for panel in &mut panels {
+        panel.known &= panel.series.iter().any(|s| s.points.len() > 1);
+    }
     panels.sort_by_key(|p| (known(&p.metric, has_rl).map_or(usize::MAX, |k| k.0), p.metric.clone()));
     panels
 }
@@ -140,14 +145,15 @@ pub fn stage_times(records: &[Record]) -> Vec<StageTime> {
 }
 
 /// What the time of a stage, over all arms, was spent on: (`sim`, `render`, `inference`, `training`, ..., seconds), largest first; what was
-/// not measured is [`UNMEASURED`]. Activities are the metrics `time/NAME`; names with a further `/` are parts of others and left out.
+/// not measured is [`UNMEASURED`]. Activities are the metrics `time/NAME`; names with a further `/` are parts of others and left out, as are
+/// rates (`..._per_second`).
 /// Activities that overlap (threads) are scaled to the stage's wall time. Empty if nothing was measured.
 pub fn activities(records: &[Record], stage: &str) -> Vec<(String, f64)> {
     let of_stage = || records.iter().filter(|r| r.stage == stage).flat_map(|r| &r.time).filter(|(_, s)| s.is_finite() && **s > 0.0);
     let total: f64 = of_stage().filter(|(name, _)| *name == SINCE_PREVIOUS).map(|(_, s)| s).sum();
     let mut spent: BTreeMap<&str, f64> = BTreeMap::new();
     for (name, seconds) in of_stage().filter(|(name, _)| *name != SINCE_PREVIOUS && *name != UNIX) {
-        if let Some(activity) = name.strip_prefix(TIME_PREFIX).filter(|a| !a.contains('/')) {
+        if let Some(activity) = name.strip_prefix(TIME_PREFIX).filter(|a| !a.contains('/') && !a.ends_with("_per_second")) {
             *spent.entry(activity).or_default() += seconds;
         }
     }
@@ -178,6 +184,7 @@ mod tests {
         let arms = [ArmAbout::new("rlco", "RL-Co"), ArmAbout::new("no_anchor", "No anchor")];
         let records = [
             record("", "sft", 0, &[("train/sft_loss", 5.0), ("lr", 1e-4)], &[]),
+            record("", "sft", 1, &[("train/sft_loss", 4.0), ("lr", 1e-4)], &[]),
             record("no_anchor", "rl", 0, &[("train/ppo_loss", 0.1), ("env/success_once", 0.25)], &[]),
             record("rlco", "rl", 0, &[("train/sft_loss", 0.5), ("env/success_once", 0.5), ("train/actor/grad_norm", 2.0)], &[]),
         ];
@@ -190,6 +197,7 @@ mod tests {
         assert_eq!(success.unit, Unit::Percent);
         assert_eq!(success.series.iter().map(|s| (s.label.as_str(), s.colour)).collect::<Vec<_>>(), [("RL-Co", 0), ("No anchor", 1)]);
         assert!(!stages[0].1[1].known && stages[0].1[0].known);
+        assert!(!success.known, "a single step is no curve");
     }
 
     #[test]
@@ -206,7 +214,14 @@ mod tests {
                 "rl",
                 0,
                 &[],
-                &[(SINCE_PREVIOUS, 6.0), ("time/sim", 2.0), ("time/sim/physics", 1.5), ("time/training", 3.0), (UNIX, 1e9)],
+                &[
+                    (SINCE_PREVIOUS, 6.0),
+                    ("time/sim", 2.0),
+                    ("time/sim/physics", 1.5),
+                    ("time/env_steps_per_second", 400.0),
+                    ("time/training", 3.0),
+                    (UNIX, 1e9),
+                ],
             ),
             record("a", "rl", 1, &[], &[(SINCE_PREVIOUS, 4.0), ("time/sim", 2.0)]),
             record("b", "rl", 0, &[], &[(SINCE_PREVIOUS, 1.0)]),

@@ -104,7 +104,8 @@ fn arms_table(data: &ReportData, env: &str, task: &str) -> String {
     );
     for v in &variants {
         let what = if v.in_distribution { "in distribution" } else { "out of distribution" };
-        html += &format!(r#"<th scope="col">{}<small>{what}</small></th>"#, text(&v.variant));
+        let name = if v.variant.is_empty() { "default" } else { &v.variant };
+        html += &format!(r#"<th scope="col">{}<small>{what}</small></th>"#, text(name));
     }
     html += "</tr></thead><tbody>";
     for result in &data.results {
