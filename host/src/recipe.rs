@@ -81,14 +81,15 @@ impl Recipe {
                 Resolution::new(&composed, Some(&name), &[], &mut sources, &mut findings);
             }
         }
-        match chosen {
-            Some(Resolution { recipe, root: resolved }) if findings.is_empty() => {
-                let text = Printed::of(&resolved).text + "\n";
-                let hash = hex::encode(Sha256::digest(&text));
-                let (arm, arms) = (arm.map(str::to_owned), compose::arm_names(&composed.root));
-                Ok(LoadedRecipe { recipe, path: path.to_path_buf(), arm, arms, text, hash, sources, root: resolved })
-            }
-            _ => Err(RecipeErrors::new(sources, findings)),
+        let loaded = chosen.map(|Resolution { recipe, root: resolved }| {
+            let text = Printed::of(&resolved).text + "\n";
+            let hash = hex::encode(Sha256::digest(&text));
+            let (arm, arms) = (arm.map(str::to_owned), compose::arm_names(&composed.root));
+            LoadedRecipe { recipe, path: path.to_path_buf(), arm, arms, text, hash, sources: sources.clone(), root: resolved }
+        });
+        match loaded {
+            Some(loaded) if findings.is_empty() => Ok(loaded),
+            stand_in => Err(RecipeErrors { stand_in: stand_in.map(Box::new), ..RecipeErrors::new(sources, findings) }),
         }
     }
 }
@@ -120,10 +121,14 @@ impl Resolution {
         let mut decoder = Decoder::new(sources, composed.partial);
         let recipe = Recipe::decode(&root, &mut decoder);
         decoder.refuse_nan(&root);
-        let clean = decoder.findings.is_empty();
-        findings.append(&mut decoder.findings);
-        let recipe = recipe.filter(|_| clean)?;
-        findings.extend(rules::check(&recipe, &root));
+        let told = std::mem::take(&mut decoder.findings);
+        if let Some(recipe) = &recipe {
+            // Of a field that is wrong in itself, whether it fits others is not worth telling.
+            let sound = |f: &Finding| !told.iter().any(|t| !t.path.is_empty() && (f.path.starts_with(&t.path) || f.at == t.at));
+            findings.extend(rules::check(recipe, &root).into_iter().filter(sound));
+        }
+        findings.extend(told);
+        let recipe = recipe?;
         Some(Self { recipe, root })
     }
 }

@@ -85,9 +85,12 @@ impl Components for Loader {
 /// # Errors
 /// Every mistake of the recipe; or a lock that differs (`--locked`) or cannot be written.
 pub fn run(args: &CheckArgs) -> Result<(), Failure> {
-    let loaded = Recipe::load(&args.recipe, &args.sets, args.arm.as_deref()).map_err(shown)?;
-    let search: Vec<PathBuf> = args.plugins.plugin_dir.iter().chain(&loaded.recipe.plugins).cloned().collect();
-    let loader = Loader::new(&search);
+    let loader = |recipe: &Recipe| Loader::new(&args.plugins.plugin_dir.iter().chain(&recipe.plugins).cloned().collect::<Vec<_>>());
+    let loaded = Recipe::load(&args.recipe, &args.sets, args.arm.as_deref()).map_err(|mut errors| {
+        let more = errors.stand_in.take().map_or_else(Vec::new, |recipe| mistakes(&recipe, &loader(&recipe.recipe)));
+        shown(errors.and(more))
+    })?;
+    let loader = loader(&loaded.recipe);
     components(&loaded, &loader).map_err(shown)?;
     if args.print {
         print!("{}", loaded.text);
@@ -149,12 +152,17 @@ pub fn validate_all<'a>(components: &dyn Components, recipes: impl IntoIterator<
 /// # Errors
 /// Everything that is wrong, at the recipe's lines.
 pub fn components(loaded: &LoadedRecipe, components: &dyn Components) -> Result<(), RecipeErrors> {
+    let findings = mistakes(loaded, components);
+    if findings.is_empty() { Ok(()) } else { Err(loaded.errors(findings)) }
+}
+
+fn mistakes(loaded: &LoadedRecipe, components: &dyn Components) -> Vec<Finding> {
     let mut check = Check { loaded, components, findings: Vec::new() };
     let envs = check.envs();
-    check.policy(&envs);
-    check.algorithms();
+    let policy = check.policy(&envs);
+    check.algorithms(policy);
     check.stages(&envs);
-    if check.findings.is_empty() { Ok(()) } else { Err(loaded.errors(check.findings)) }
+    check.findings
 }
 
 /// Answers by what was asked.
@@ -234,7 +242,8 @@ impl Check<'_> {
         loaded.recipe.envs.iter().filter_map(make).collect()
     }
 
-    fn policy(&mut self, envs: &Envs) {
+    /// Returns the configuration on which algorithms can be created: the policy's own, or its defaults if that is refused.
+    fn policy(&mut self, envs: &Envs) -> Option<String> {
         let loaded = self.loaded;
         let policy = &loaded.recipe.policy;
         let spec = self.create(Kind::Policy, &policy.component, &policy.config, |c| c.policy(&policy.component, &policy.config.ron));
@@ -242,7 +251,10 @@ impl Check<'_> {
             let expert = &real.expert;
             self.create(Kind::Policy, &expert.component, &expert.config, |c| c.policy(&expert.component, &expert.config.ron));
         }
-        let Some(spec) = spec else { return };
+        let Some(spec) = spec else {
+            let defaults = self.components.plugin(Kind::Policy, &policy.component).is_ok();
+            return defaults.then(|| "()".to_owned());
+        };
         for (name, env) in envs {
             let dim = env.action.dim();
             if spec.action_dim != dim {
@@ -256,22 +268,22 @@ impl Check<'_> {
                 self.report("policy.config", format!("the policy reads `{feature}`, which environment `{name}` does not have"), Some(help));
             }
         }
+        Some(policy.config.ron.clone())
     }
 
-    fn algorithms(&mut self) {
+    fn algorithms(&mut self, policy_config: Option<String>) {
         let stages = &self.loaded.recipe.stages;
         let sft = stages.sft.as_ref().map(|s| ("stages.sft", &s.algorithm, Paradigm::Supervised));
         let rl = stages.rl.as_ref().map(|s| ("stages.rl", &s.algorithm, Paradigm::OnPolicy));
         let policy = &self.loaded.recipe.policy;
         for (stage, algorithm, wanted) in sft.into_iter().chain(rl) {
-            // Without the policy there is nothing to create an algorithm on; that mistake is told already.
-            if self.findings.iter().any(|f| f.path.starts_with("policy"))
-                && self.components.plugin(Kind::Algorithm, &algorithm.component).is_ok()
-            {
+            let Some(policy_config) = &policy_config else {
+                if let Err(sentence) = self.components.plugin(Kind::Algorithm, &algorithm.component) {
+                    self.report(&format!("{stage}.algorithm.component"), sentence, None);
+                }
                 continue;
-            }
-            let create =
-                |c: &dyn Components| c.algorithm(&algorithm.component, &algorithm.config.ron, (&policy.component, &policy.config.ron));
+            };
+            let create = |c: &dyn Components| c.algorithm(&algorithm.component, &algorithm.config.ron, (&policy.component, policy_config));
             let Some(spec) = self.create(Kind::Algorithm, &algorithm.component, &algorithm.config, create) else { continue };
             if spec.paradigm != wanted {
                 let message = format!("`{}` is an algorithm of kind {:?}, this stage needs {wanted:?}", algorithm.component, spec.paradigm);

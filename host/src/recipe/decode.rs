@@ -93,30 +93,44 @@ impl<'s> Decoder<'s> {
     }
 
     /// Decodes one field of a record whose defaults are already filled in.
-    pub fn field<T: Decode>(&mut self, record: &Node, name: &'static str, check: Option<Check>) -> Option<T> {
+    ///
+    /// After a mistake the default stands in for what was written, and a value out of range for itself, so that the rest of
+    /// the recipe, and how it fits together, can be checked all the same.
+    pub fn field<T: Decode>(
+        &mut self,
+        record: &Node,
+        name: &'static str,
+        default: Option<&'static str>,
+        check: Option<Check>,
+    ) -> Option<T> {
         let Some(node) = record.field(name) else {
-            if self.partial {
-                return None;
+            if !self.partial {
+                self.inside(format!(".{name}"), |d| {
+                    let help = format!("add `{name}: ...`; it has no default");
+                    d.report(record.opening(), "this field is missing".to_owned(), Some(help));
+                });
             }
-            self.inside(format!(".{name}"), |d| {
-                let help = format!("add `{name}: ...`; it has no default");
-                d.report(record.opening(), "this field is missing".to_owned(), Some(help));
-            });
             return None;
         };
         self.inside(format!(".{name}"), |d| {
-            let decoded = T::decode(node, d)?;
-            match check.filter(|c| !c.accepts(node.without_some())) {
-                None => Some(decoded),
-                Some(check) => {
-                    let found = node.without_some().scalar().map_or_else(String::new, |t| format!(", got `{}`", shorten(t)));
-                    let at = if node.scalar().is_some() { node.at } else { node.opening() };
-                    let (must, help) = check.requirement();
-                    d.report(at, format!("{must}{found}"), Some(help));
-                    None
-                }
+            let Some(decoded) = T::decode(node, d) else { return d.stand_in(default?, node) };
+            if let Some(check) = check.filter(|c| !c.accepts(node.without_some())) {
+                let found = node.without_some().scalar().map_or_else(String::new, |t| format!(", got `{}`", shorten(t)));
+                let at = if node.scalar().is_some() { node.at } else { node.opening() };
+                let (must, help) = check.requirement();
+                d.report(at, format!("{must}{found}"), Some(help));
             }
+            Some(decoded)
         })
+    }
+
+    fn stand_in<T: Decode>(&mut self, default: &'static str, instead_of: &Node) -> Option<T> {
+        let mut node = default_value(default, instead_of.at);
+        complete(&mut node, &T::shape(), self.sources);
+        let told = self.findings.len();
+        let decoded = T::decode(&node, self);
+        self.findings.truncate(told);
+        decoded
     }
 
     /// Refuses NaN wherever decoding has not, plugins' own configurations included: no setting of any component means

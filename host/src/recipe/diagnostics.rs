@@ -10,6 +10,8 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, Na
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::LoadedRecipe;
+
 /// Byte range in one of the texts of [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
@@ -105,6 +107,8 @@ impl Finding {
 pub struct RecipeErrors {
     pub sources: Sources,
     pub findings: Vec<Finding>,
+    /// The recipe with defaults in the place of mistakes, where that makes a recipe: to look for further mistakes, not to run.
+    pub stand_in: Option<Box<LoadedRecipe>>,
 }
 
 impl RecipeErrors {
@@ -112,7 +116,16 @@ impl RecipeErrors {
     pub(super) fn new(sources: Sources, mut findings: Vec<Finding>) -> Self {
         findings.sort_by(|a, b| (a.at, &a.message).cmp(&(b.at, &b.message)));
         findings.dedup_by(|a, b| a.at == b.at && a.message == b.message);
-        Self { sources, findings }
+        Self { sources, findings, stand_in: None }
+    }
+
+    /// Adds what else was found, leaving out what is about a place that something is said about already.
+    #[must_use]
+    pub fn and(self, others: Vec<Finding>) -> Self {
+        let mut findings = self.findings;
+        let told: Vec<Location> = findings.iter().map(|f| f.at).collect();
+        findings.extend(others.into_iter().filter(|f| !told.contains(&f.at)));
+        Self::new(self.sources, findings)
     }
 
     pub fn render(&self, fancy: bool) -> String {

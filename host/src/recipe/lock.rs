@@ -56,7 +56,7 @@ impl Lock {
             arm: loaded.arm.clone(),
             seed: loaded.recipe.seed,
             resolved_sha256: loaded.hash.clone(),
-            sources: loaded.sources.digests(),
+            sources: relative(loaded),
             plugins,
         }
     }
@@ -106,6 +106,13 @@ impl Lock {
         found.extend(changes("plugin", &plugins(self), &plugins(now)));
         found
     }
+}
+
+/// The recipe's texts, files by their path from the recipe's folder, so that it does not matter where the host is called.
+fn relative(loaded: &LoadedRecipe) -> Vec<SourceDigest> {
+    let folder = loaded.path.parent().unwrap_or(Path::new(""));
+    let short = |name: &str| Path::new(name).strip_prefix(folder).map_or_else(|_| name.to_owned(), |p| p.display().to_string());
+    loaded.sources.digests().into_iter().map(|s| SourceDigest { name: short(&s.name), ..s }).collect()
 }
 
 fn changes(what: &str, locked: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {

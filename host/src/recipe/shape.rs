@@ -243,7 +243,7 @@ macro_rules! record {
                 if !decoder.record(node, &[$(stringify!($field)),*]) {
                     return None;
                 }
-                $(let $field = decoder.field::<$ty>(node, stringify!($field), record!(@optional $($check)?));)*
+                $(let $field = decoder.field::<$ty>(node, stringify!($field), record!(@optional $(stringify!($default))?), record!(@optional $($check)?));)*
                 Some(Self { $($field: $field?),* })
             }
         }

@@ -55,7 +55,10 @@ impl Components for Shelf {
             pose_delta_scale: Some((0.1, 0.1)),
         })
     }
-    fn policy(&self, component: &str, _: &str) -> Result<PolicySpec, Error> {
+    fn policy(&self, component: &str, config: &str) -> Result<PolicySpec, Error> {
+        if config != "()" {
+            return Err(Error::config("layers", "must be from 1 to 9, got 0"));
+        }
         let camera = if component == "blind" { "observation.images.wrist" } else { "observation.images.base" };
         let action_dim = if component == "wide" { 7 } else { 1 };
         Ok(PolicySpec { action_dim, chunk: 1, observation: vec![camera.into()], texts: Vec::new(), differentiable: true, parameters: 1 })
@@ -108,6 +111,16 @@ fn components_that_are_missing_or_refuse() {
         &[
             "3:49 envs.sim.config.seize: Unexpected field named `seize` in `Cell`, expected either `size` or `subtasks` instead (did you mean `size`?)",
         ],
+    );
+}
+
+#[test]
+fn a_refused_policy_does_not_hide_what_algorithms_refuse() {
+    check(
+        "(component: \"vla\"),\n    stages: (\n        demos: (real: (expert: (component: \"vla\")), sim: ()),\n        sft: (algorithm: (component: \"sft\")),",
+        "(component: \"vla\", config: (layers: 0)), stages: (demos: (real: (expert: (component: \"vla\")), sim: ()),
+        sft: (algorithm: (component: \"sft\", config: (gamma: 2))),",
+        &["4:50 policy.config.layers: must be from 1 to 9, got 0", "5:60 stages.sft.algorithm.config.gamma: must be from 0 to 1, got 2"],
     );
 }
 

@@ -14,6 +14,7 @@ fn a_lock_survives_the_file_and_keeps_other_recipes() {
     let lock = Lock::of(&load(BASE, &[], None).unwrap(), vec![plugin("b", "22"), plugin("a", "11"), plugin("a", "11")]);
     assert_eq!(lock.plugins.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(Lock::read(&path, "x.ron").unwrap(), None);
+    assert_eq!(lock.sources.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["recipe.ron"]);
     let arm = Lock::of(&load(BASE, &[], Some("rlco")).unwrap(), Vec::new());
     assert_eq!((lock.key().as_str(), arm.key().as_str()), ("recipe.ron", "recipe.ron rlco"));
     lock.write(&path, &lock.key()).unwrap();
