@@ -7,7 +7,4 @@
 #[allow(non_local_definitions)]
 pub mod v1;
 
-#[cfg(feature = "torch")]
-pub mod torch;
-
 pub use v1::*;

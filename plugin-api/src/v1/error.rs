@@ -86,12 +86,3 @@ impl From<std::io::Error> for Error {
         Self::io(e.to_string())
     }
 }
-
-#[cfg(feature = "torch")]
-impl From<tch::TchError> for Error {
-    fn from(e: tch::TchError) -> Self {
-        // libtorch appends a C++ stack trace after the first line.
-        let text = e.to_string();
-        Self::internal(format!("torch: {}", text.lines().next().unwrap_or_default()))
-    }
-}

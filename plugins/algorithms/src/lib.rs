@@ -1,4 +1,4 @@
-//! Training algorithms. Each is a [`TorchAlgorithm`](twinhost_plugin_api::torch::TorchAlgorithm); the SDK's learner adaptor adds what
+//! Training algorithms. Each is a [`TorchAlgorithm`](twinhost_plugin_torch::TorchAlgorithm); the SDK's learner adaptor adds what
 //! all of them share: micro-batches, the real-data anchor, clipping, AdamW and checkpoints.
 
 pub mod gae;

@@ -8,8 +8,9 @@ pub use config::{KlEstimator, Level, PpoConfig};
 
 use tch::{Device, Kind, Tensor};
 use twinhost_plugin_api::policy::DifferentiableBox;
-use twinhost_plugin_api::torch::{BatchPlan, Differentiable, Evaluation, Learner, Loss, Phase, TorchAlgorithm, to_torch};
 use twinhost_plugin_api::{AlgorithmSpec, Batch, ComponentConfig, Error, HostServices, Paradigm, Result, UpdateRequest, names};
+use twinhost_plugin_torch::TorchResult;
+use twinhost_plugin_torch::{BatchPlan, Differentiable, Evaluation, Learner, Loss, Phase, TorchAlgorithm, to_torch};
 
 use crate::rollout::{ADVANTAGE, MASK, MASK_SUM, OLD_VALUE, RETURN, training_rows};
 
@@ -149,7 +150,7 @@ pub fn kl(estimator: KlEstimator, log_prob: &Tensor, reference: &Tensor) -> Tens
 
 /// A training feature on the policy's device.
 fn feature(micro: &Batch, name: &str, device: Device) -> Result<Tensor> {
-    Ok(to_torch(micro.get(name)?)?.f_to_device(device)?)
+    Ok(to_torch(micro.get(name)?)?.f_to_device(device).or_error()?)
 }
 
 fn expect_shape(tensor: &Tensor, what: &str, wanted: &[i64]) -> Result<()> {

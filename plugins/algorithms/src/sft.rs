@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 use twinhost_plugin_api::policy::DifferentiableBox;
-use twinhost_plugin_api::torch::{BatchPlan, Differentiable, Learner, Loss, OptimizerConfig, Phase, TorchAlgorithm};
 use twinhost_plugin_api::{AlgorithmSpec, Batch, ComponentConfig, Error, HostServices, Paradigm, Result, UpdateRequest, names};
+use twinhost_plugin_torch::{BatchPlan, Differentiable, Learner, Loss, OptimizerConfig, Phase, TorchAlgorithm};
 
 /// Configuration of `sft`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -4,10 +4,10 @@
 
 use std::time::Instant;
 use tch::Tensor as Torch;
-use twinhost_plugin_api::torch::TorchPolicy;
 use twinhost_plugin_api::{
     ActMode, ActRequest, Batch, ComponentConfig, DatasetStatistics, FeatureStatistics, HostServices, Result, Tensor, names,
 };
+use twinhost_plugin_torch::TorchPolicy;
 use twinhost_policies::openvla::Openvla;
 use twinhost_policies::openvla::config::OpenvlaConfig;
 

@@ -21,8 +21,9 @@ pub mod vision;
 
 use std::path::Path;
 use tch::{Kind, Tensor};
-use twinhost_plugin_api::torch::{Evaluation, Parameter, TorchPolicy, TorchPolicyAdapter, from_torch};
 use twinhost_plugin_api::{ActRequest, Batch, ComponentConfig, DatasetStatistics, Error, HostServices, PolicySpec, Result, names};
+use twinhost_plugin_torch::TorchResult;
+use twinhost_plugin_torch::{Evaluation, Parameter, TorchPolicy, TorchPolicyAdapter, from_torch};
 
 use crate::allocator::keep_freed_memory;
 use actions::{ActionBins, Normaliser};
@@ -174,7 +175,7 @@ impl TorchPolicy for Openvla {
                 (hidden, tokens)
             }
         };
-        let ids: Vec<i64> = Vec::try_from(tokens.flatten(0, -1))?;
+        let ids: Vec<i64> = Vec::try_from(tokens.flatten(0, -1)).or_error()?;
         let (chunk, dim) = (self.config.chunk, self.config.action_dim);
         let bins = self.bins.clone();
         let normaliser = &self.data()?.action;

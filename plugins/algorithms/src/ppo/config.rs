@@ -1,8 +1,8 @@
 //! The knobs of PPO. Defaults follow RLinf's OpenVLA recipes, with batches sized for a small policy on a CPU.
 
 use serde::{Deserialize, Serialize};
-use twinhost_plugin_api::torch::OptimizerConfig;
 use twinhost_plugin_api::{Error, Result};
+use twinhost_plugin_torch::OptimizerConfig;
 
 use crate::gae::Bootstrap;
 use crate::rollout::{AdvantageConfig, RewardType};

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use twinhost_algorithms::Sft;
 use twinhost_algorithms::ppo::Ppo;
-use twinhost_plugin_api::torch::TorchPolicy as _;
 use twinhost_plugin_api::{
     Algorithm as _, Anchor, Batch, BatchSource, BatchSource_TO, ComponentConfig, Error, ErrorKind, HostServices, LogLevel, Tensor, names,
 };
+use twinhost_plugin_torch::TorchPolicy as _;
 
 use crate::linear_policy::{Imitation, LinearPolicy};
 use crate::subject::{Subject, demonstrations, metric, ppo, request, rollout, saved_moment, services};

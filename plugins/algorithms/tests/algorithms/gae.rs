@@ -3,8 +3,8 @@
 use tch::Tensor as Torch;
 use twinhost_algorithms::gae::{Bootstrap, normalize};
 use twinhost_algorithms::rollout::{ADVANTAGE, AdvantageConfig, MASK, MASK_SUM, RETURN, RewardType, training_rows};
-use twinhost_plugin_api::torch::{from_torch, to_torch};
 use twinhost_plugin_api::{Batch, Tensor, names};
+use twinhost_plugin_torch::{from_torch, to_torch};
 
 use crate::losses::{assert_close, fixture};
 

@@ -7,8 +7,9 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
 use tch::{Kind, Tensor as Torch};
-use twinhost_plugin_api::torch::{Evaluation, Parameter, TorchPolicy, from_torch, to_torch};
 use twinhost_plugin_api::{ActRequest, Batch, DatasetStatistics, PolicySpec, Result, Tensor, names};
+use twinhost_plugin_torch::TorchResult;
+use twinhost_plugin_torch::{Evaluation, Parameter, TorchPolicy, from_torch, to_torch};
 
 pub const STATE: usize = 3;
 pub const CHUNK: usize = 2;
@@ -75,7 +76,7 @@ impl TorchPolicy for LinearPolicy {
     fn act(&mut self, observation: &Batch, request: &ActRequest) -> Result<Batch> {
         let state = to_torch(observation.get(names::STATE)?)?;
         let log_probs = self.log_probs(&state);
-        let table = Vec::<f32>::try_from(log_probs.reshape([-1i64]))?;
+        let table = Vec::<f32>::try_from(log_probs.reshape([-1i64])).or_error()?;
         let mut rng = ChaCha8Rng::seed_from_u64(request.seed);
         let mut tokens = Vec::new();
         for row in table.chunks(BINS) {
@@ -137,11 +138,11 @@ impl TorchPolicy for LinearPolicy {
     }
     fn save(&mut self, folder: &Path) -> Result<()> {
         let named = [("logits.weight", &self.weight), ("value.weight", &self.value)];
-        Ok(Torch::write_safetensors(&named, folder.join("weights.safetensors"))?)
+        Ok(Torch::write_safetensors(&named, folder.join("weights.safetensors")).or_error()?)
     }
     fn load(&mut self, folder: &Path) -> Result<()> {
         let _no_grad = tch::no_grad_guard();
-        for (name, values) in Torch::read_safetensors(folder.join("weights.safetensors"))? {
+        for (name, values) in Torch::read_safetensors(folder.join("weights.safetensors")).or_error()? {
             let target = if name == "logits.weight" { &mut self.weight } else { &mut self.value };
             target.copy_(&values);
         }

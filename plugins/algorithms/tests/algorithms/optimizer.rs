@@ -2,8 +2,8 @@
 
 use tch::nn::{self, OptimizerConfig as _};
 use twinhost_algorithms::Sft;
-use twinhost_plugin_api::torch::{Learner, OptimizerConfig, Schedule, TorchPolicy as _};
 use twinhost_plugin_api::{Algorithm as _, ComponentConfig, Metrics, UpdateRequest};
+use twinhost_plugin_torch::{Learner, OptimizerConfig, Schedule, TorchPolicy as _};
 
 use crate::linear_policy::{CHUNK, LinearPolicy, STATE};
 use crate::subject::{Subject, demonstrations, metric, ppo, request, rollout, services};

@@ -6,8 +6,8 @@ use std::path::Path;
 use tch::Tensor as Torch;
 use twinhost_algorithms::ppo::Ppo;
 use twinhost_plugin_api::policy::{DifferentiableBox, PolicyBox, boxed};
-use twinhost_plugin_api::torch::{Differentiable, Learner, TorchPolicyAdapter};
 use twinhost_plugin_api::{ActMode, ActRequest, Batch, ComponentConfig, HostServices, Metrics, Tensor, UpdateRequest, names};
+use twinhost_plugin_torch::{Differentiable, Learner, TorchPolicyAdapter};
 
 use crate::linear_policy::{ACTION, BINS, CHUNK, LinearPolicy, STATE};
 

@@ -84,7 +84,7 @@ fn micro_batches_do_not_change_the_step() {
 fn ppo_finds_the_action_that_pays() {
     let mut subject = Subject::new(4);
     let mut learner = ppo(&mut subject, "(epochs: 4, global_batch: 64, micro_batch: 64, optimizer: (policy_lr: 0.05, value_lr: 0.05))");
-    let mut mean_reward = |learner: &mut twinhost_plugin_api::torch::Learner<Ppo>, i: u64| {
+    let mut mean_reward = |learner: &mut twinhost_plugin_torch::Learner<Ppo>, i: u64| {
         let data = rollout(&mut subject, 8, 16, i);
         learner.update(&data, None, &request(i)).unwrap();
         let rewards = data.slice::<f32>(names::REWARD).unwrap();
@@ -135,7 +135,7 @@ fn every_update_makes_a_new_weights_version() {
     let mut subject = Subject::new(7);
     let data = rollout(&mut subject, 2, 4, 0);
     let mut learner = ppo(&mut subject, "()");
-    let side = twinhost_plugin_api::torch::Differentiable::new;
+    let side = twinhost_plugin_torch::Differentiable::new;
     learner.update(&data, None, &request(0)).unwrap();
     learner.update(&data, None, &request(1)).unwrap();
     assert_eq!(side(subject.side()).weights_changed().unwrap(), 3);

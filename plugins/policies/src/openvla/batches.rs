@@ -1,8 +1,8 @@
 //! Batches of observations, recorded tokens and demonstrations to the tensors that the network reads. Everything is checked here.
 
 use tch::Tensor;
-use twinhost_plugin_api::torch::to_torch;
 use twinhost_plugin_api::{Batch, Error, Result, names};
+use twinhost_plugin_torch::to_torch;
 
 use super::image::Patches;
 use super::network::Input;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use twinhost_plugin_api::{Error, LogLevel, Result};
+use twinhost_plugin_torch::TorchResult;
 
 use super::Openvla;
 use super::checkpoint::{self, Description};
@@ -65,7 +66,7 @@ impl Openvla {
                 None if is_fresh(&entry.name) => draw(entry, self.services.seed),
                 None => files.read(&entry.name)?,
             };
-            tensor.shallow_clone().f_copy_(&value)?;
+            tensor.shallow_clone().f_copy_(&value).or_error()?;
         }
         for group in absent.iter().filter(|group| self.parameters.iter().any(|(entry, _)| entry.name.starts_with(**group))) {
             self.services.log(LogLevel::Warn, "openvla", format!("{} has no `{group}*`, drew it fresh", folder.display()));

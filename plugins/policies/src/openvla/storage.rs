@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 use twinhost_plugin_api::{Error, Result};
+use twinhost_plugin_torch::TorchResult;
 
 /// Bytes of tensors in one shard, as the public checkpoints have it.
 pub const SHARD_BYTES: usize = 5_000_000_000;
@@ -196,7 +197,7 @@ impl TensorFiles {
         let read = shard.file.read_exact_at(&mut bytes, shard.start + from as u64);
         read.map_err(|e| Error::io(format!("{}: reading tensor `{name}`: {e}", shard.path.display())))?;
         let shape: Vec<i64> = info.shape.iter().map(|&d| d as i64).collect();
-        Ok(Tensor::f_from_data_size(&bytes, &shape, kind)?.f_to_kind(Kind::Float)?)
+        Ok(Tensor::f_from_data_size(&bytes, &shape, kind).or_error()?.f_to_kind(Kind::Float).or_error()?)
     }
 
     /// The file that holds a tensor, for messages.

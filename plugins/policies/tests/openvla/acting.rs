@@ -1,7 +1,7 @@
 //! Acting: shapes, seeds, and scores that an algorithm can rely on.
 
-use twinhost_plugin_api::torch::{TorchPolicy, from_torch};
 use twinhost_plugin_api::{ActMode, ActRequest, Batch, ErrorKind, Tensor, names};
+use twinhost_plugin_torch::{TorchPolicy, from_torch};
 
 use super::episodes::{joined, observations, policy};
 

@@ -1,7 +1,7 @@
 //! Low-rank adaptation: starts as nothing, learns alone, merges on save, continues exactly.
 
-use twinhost_plugin_api::torch::{TorchPolicy, TorchPolicyAdapter, from_torch};
 use twinhost_plugin_api::{ActMode, ActRequest, ComponentConfig, HostServices, Policy, names};
+use twinhost_plugin_torch::{TorchPolicy, TorchPolicyAdapter, from_torch};
 use twinhost_policies::Openvla;
 
 use super::episodes::{SMALL, demonstrations, joined, observations, policy};

@@ -1,8 +1,8 @@
 //! Folders: what is saved comes back, and what is damaged is named.
 
 use std::path::Path;
-use twinhost_plugin_api::torch::{TorchPolicy, TorchPolicyAdapter};
 use twinhost_plugin_api::{ActMode, ActRequest, ComponentConfig, HostServices, Policy, names};
+use twinhost_plugin_torch::{TorchPolicy, TorchPolicyAdapter};
 use twinhost_policies::Openvla;
 use twinhost_policies::openvla::storage::{TensorFiles, write_tensors};
 

@@ -1,7 +1,8 @@
 //! Observations and statistics for a small policy.
 
-use twinhost_plugin_api::{Batch, torch::TorchPolicy};
+use twinhost_plugin_api::Batch;
 use twinhost_plugin_api::{ComponentConfig, DatasetStatistics, FeatureStatistics, HostServices, Tensor, names};
+use twinhost_plugin_torch::TorchPolicy;
 use twinhost_policies::Openvla;
 
 /// A network small enough to run many times in a test.

@@ -1,8 +1,8 @@
 //! Losses and gradients.
 
 use tch::Tensor as Torch;
-use twinhost_plugin_api::torch::TorchPolicy;
 use twinhost_plugin_api::{ActMode, ActRequest, Tensor, names};
+use twinhost_plugin_torch::TorchPolicy;
 use twinhost_policies::Openvla;
 
 use super::episodes::{demonstrations, joined, observations, policy};

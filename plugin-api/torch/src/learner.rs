@@ -9,6 +9,7 @@
 //!
 //! There is one device-to-host transfer per optimiser step: all losses, metrics and norms at once.
 
+use super::TorchResult;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -18,8 +19,8 @@ use tch::{Kind, Tensor};
 use super::algorithm::{Phase, TorchAlgorithm};
 use super::optimizer::{AdamW, OptimizerConfig, global_norm};
 use super::{Differentiable, bound_threads, checkpoint};
-use crate::v1::policy::DifferentiableBox;
-use crate::v1::{
+use twinhost_plugin_api::v1::policy::DifferentiableBox;
+use twinhost_plugin_api::v1::{
     Algorithm, AlgorithmSpec, Anchor, Batch, Error, ErrorKind, HostServices, LogLevel, Metrics, Paradigm, Result, UpdateRequest,
 };
 
@@ -309,7 +310,7 @@ fn split(rows: &[usize], size: usize, round: fn(f64) -> f64) -> Vec<&[usize]> {
 
 fn to_host(scalars: &[Tensor]) -> Result<Vec<f64>> {
     let flat: Vec<Tensor> = scalars.iter().map(|s| s.reshape([1i64]).to_kind(Kind::Double)).collect();
-    Ok(Vec::<f64>::try_from(Tensor::cat(&flat, 0))?)
+    Ok(Vec::<f64>::try_from(Tensor::cat(&flat, 0)).or_error()?)
 }
 
 #[cfg(test)]

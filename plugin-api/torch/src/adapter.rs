@@ -12,9 +12,9 @@ use super::checkpoint::write_atomically;
 use super::convert::{check_finite, from_torch};
 use super::differentiable::{ENTROPY, EVALUATE, LOG_PROB, LOSS, SFT_LOSS, VALUE, give};
 use super::{TorchPolicy, bound_threads};
-use crate::v1::guard::guard;
-use crate::v1::policy::{DifferentiableAbi, DifferentiableAbi_TO, DifferentiableBox, NamedHandle};
-use crate::v1::{ActRequest, Batch, DatasetStatistics, Error, HostServices, Policy, PolicySpec, Result, Tensor, names};
+use twinhost_plugin_api::v1::guard::guard;
+use twinhost_plugin_api::v1::policy::{DifferentiableAbi, DifferentiableAbi_TO, DifferentiableBox, NamedHandle};
+use twinhost_plugin_api::v1::{ActRequest, Batch, DatasetStatistics, Error, HostServices, Policy, PolicySpec, Result, Tensor, names};
 
 /// File beside the weights that carries their version, so that a resumed run counts on.
 const VERSION_FILE: &str = "weights_version.json";

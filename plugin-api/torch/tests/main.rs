@@ -4,8 +4,8 @@
 use std::path::Path;
 use tch::{Kind, Tensor as Torch};
 use twinhost_plugin_api::policy::{PolicyBox, boxed};
-use twinhost_plugin_api::torch::{Differentiable, Evaluation, Parameter, TorchPolicy, TorchPolicyAdapter, from_torch, to_torch};
 use twinhost_plugin_api::{ActMode, ActRequest, Batch, DatasetStatistics, ErrorKind, HostServices, PolicySpec, Result, Tensor, names};
+use twinhost_plugin_torch::{Differentiable, Evaluation, Parameter, TorchPolicy, TorchPolicyAdapter, from_torch, to_torch};
 
 /// action = log_prob = entropy = state * scale; value = state * bias.
 struct Scale {

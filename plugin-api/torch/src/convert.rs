@@ -3,9 +3,10 @@
 //! Both directions copy. A host tensor is borrowed for one call, while the autograd graph built from it lives until `backward`; and a
 //! torch tensor may share its storage with the policy's own buffers. A copy costs far less than the forward pass that follows.
 
+use super::TorchResult;
 use tch::{Kind, Tensor as Torch};
 
-use crate::v1::{DType, Error, Result, Tensor};
+use twinhost_plugin_api::v1::{DType, Error, Result, Tensor};
 
 fn kind_of(dtype: DType) -> Kind {
     match dtype {
@@ -26,7 +27,7 @@ fn kind_of(dtype: DType) -> Kind {
 /// If `tensor` is not contiguous CPU memory.
 pub fn to_torch(tensor: &Tensor) -> Result<Torch> {
     let shape: Vec<i64> = tensor.shape().iter().map(|&d| d as i64).collect();
-    Ok(Torch::f_from_data_size(tensor.bytes()?, &shape, kind_of(tensor.dtype()))?)
+    Ok(Torch::f_from_data_size(tensor.bytes()?, &shape, kind_of(tensor.dtype())).or_error()?)
 }
 
 /// The values of a torch tensor from any device, without its graph. Half precision becomes f32, which holds every such value.
@@ -35,20 +36,20 @@ pub fn to_torch(tensor: &Tensor) -> Result<Torch> {
 /// If the dtype has no counterpart on the host.
 pub fn from_torch(tensor: &Torch) -> Result<Tensor> {
     let shape: Vec<usize> = tensor.size().iter().map(|&d| d as usize).collect();
-    let host = tensor.detach().f_to_device(tch::Device::Cpu)?;
-    fn read<T: crate::v1::Element + tch::kind::Element>(host: &Torch, shape: &[usize]) -> Result<Tensor> {
+    let host = tensor.detach().f_to_device(tch::Device::Cpu).or_error()?;
+    fn read<T: twinhost_plugin_api::v1::Element + tch::kind::Element>(host: &Torch, shape: &[usize]) -> Result<Tensor> {
         let mut values = vec![T::default(); host.numel()];
-        host.f_contiguous()?.f_copy_data(&mut values, host.numel())?;
+        host.f_contiguous().or_error()?.f_copy_data(&mut values, host.numel()).or_error()?;
         Ok(Tensor::from_vec(values, shape))
     }
-    match host.f_kind()? {
+    match host.f_kind().or_error()? {
         Kind::Bool => read::<bool>(&host, &shape),
         Kind::Uint8 => read::<u8>(&host, &shape),
         Kind::Int => read::<i32>(&host, &shape),
         Kind::Int64 => read::<i64>(&host, &shape),
         Kind::Float => read::<f32>(&host, &shape),
         Kind::Double => read::<f64>(&host, &shape),
-        Kind::Half | Kind::BFloat16 => read::<f32>(&host.f_to_kind(Kind::Float)?, &shape),
+        Kind::Half | Kind::BFloat16 => read::<f32>(&host.f_to_kind(Kind::Float).or_error()?, &shape),
         other => Err(Error::unsupported(format!("a torch tensor of {other:?} has no counterpart on the host"))),
     }
 }

@@ -1,10 +1,11 @@
 //! AdamW over flat vectors: one vector per optimiser group, so that a step is a dozen large operations instead of a dozen per weight.
 
+use super::TorchResult;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::Parameter;
-use crate::v1::{Error, Result, UpdateRequest};
+use twinhost_plugin_api::v1::{Error, Result, UpdateRequest};
 
 /// Optimiser part of an algorithm's configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -222,7 +223,7 @@ impl AdamW {
     pub fn new(config: OptimizerConfig, parameters: Vec<Parameter>) -> Result<Self> {
         let mut grouped: Vec<(String, Vec<Parameter>)> = Vec::new();
         for parameter in parameters.into_iter().filter(|p| p.tensor.requires_grad()) {
-            if parameter.tensor.f_kind()? != Kind::Float {
+            if parameter.tensor.f_kind().or_error()? != Kind::Float {
                 return Err(Error::unsupported(format!(
                     "the parameter `{}` is {:?}; only f32 weights are trained (freeze the others)",
                     parameter.name,
@@ -279,7 +280,7 @@ impl AdamW {
     /// If back-propagation fails.
     pub fn accumulate(&mut self, loss: &Tensor, selected: &[usize]) -> Result<()> {
         let inputs: Vec<&Tensor> = selected.iter().flat_map(|&i| self.groups[i].slots.iter().map(|s| &s.tensor)).collect();
-        let gradients = Tensor::f_run_backward(&[loss], &inputs, false, false)?;
+        let gradients = Tensor::f_run_backward(&[loss], &inputs, false, false).or_error()?;
         let mut rest = gradients.as_slice();
         for &i in selected {
             let (own, others) = rest.split_at(self.groups[i].slots.len());

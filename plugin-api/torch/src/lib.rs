@@ -1,9 +1,9 @@
-//! The differentiable side (feature `torch`): what an author of a trainable policy or of an algorithm implements.
+//! The differentiable side: what an author of a trainable policy or of an algorithm implements.
 //!
 //! A policy author implements [`TorchPolicy`] and exports a [`TorchPolicyAdapter`] of it. An algorithm holds a [`Differentiable`], the
 //! typed end of the same policy, which may live in another plugin: both link one libtorch, so tensors cross with their autograd graph.
 //!
-//! Tensor operators of `tch` panic when shapes do not fit. Check shapes at the edge and return an [`Error`](crate::v1::Error) with a
+//! Tensor operators of `tch` panic when shapes do not fit. Check shapes at the edge and return an [`Error`](twinhost_plugin_api::v1::Error) with a
 //! sentence; a panic that slips through is caught at the plugin boundary and reported as this component's failure.
 
 mod adapter;
@@ -24,7 +24,20 @@ pub use optimizer::{Clip, OptimizerConfig, Schedule};
 use std::path::Path;
 use tch::Tensor;
 
-use crate::v1::{ActRequest, Batch, DatasetStatistics, HostServices, PolicySpec, Result};
+use twinhost_plugin_api::v1::{ActRequest, Batch, DatasetStatistics, HostServices, PolicySpec, Result};
+
+/// Turns a failure of libtorch into a plugin error.
+pub trait TorchResult<T> {
+    /// # Errors
+    /// The first line of libtorch's message; a C++ stack trace follows it.
+    fn or_error(self) -> Result<T>;
+}
+
+impl<T> TorchResult<T> for std::result::Result<T, tch::TchError> {
+    fn or_error(self) -> Result<T> {
+        self.map_err(|e| twinhost_plugin_api::Error::internal(format!("torch: {}", e.to_string().lines().next().unwrap_or_default())))
+    }
+}
 
 /// What an algorithm needs to know about N recorded action chunks under the current weights. Every tensor carries its graph.
 pub struct Evaluation {
@@ -46,11 +59,11 @@ pub struct Parameter {
     pub tensor: Tensor,
 }
 
-/// A policy that can be trained. [`TorchPolicyAdapter`] turns it into a [`Policy`](crate::v1::Policy).
+/// A policy that can be trained. [`TorchPolicyAdapter`] turns it into a [`Policy`](twinhost_plugin_api::v1::Policy).
 pub trait TorchPolicy: Send {
     fn spec(&self) -> PolicySpec;
 
-    /// As [`Policy::act`](crate::v1::Policy::act); runs without gradients. The adaptor adds `weights_version`.
+    /// As [`Policy::act`](twinhost_plugin_api::v1::Policy::act); runs without gradients. The adaptor adds `weights_version`.
     ///
     /// # Errors
     /// If an observation is missing or has a wrong shape.
@@ -72,7 +85,7 @@ pub trait TorchPolicy: Send {
     /// Every weight, each name once.
     fn parameters(&self) -> Vec<Parameter>;
 
-    /// See [`Policy::set_statistics`](crate::v1::Policy::set_statistics).
+    /// See [`Policy::set_statistics`](twinhost_plugin_api::v1::Policy::set_statistics).
     ///
     /// # Errors
     /// If the dimensions do not fit.

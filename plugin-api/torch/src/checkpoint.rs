@@ -3,6 +3,7 @@
 //! `<weight>/exp_avg` and `<weight>/exp_avg_sq` (f32, the weight's shape); the metadata entry `twinhost` holds the format version and
 //! each group's step counter as JSON.
 
+use super::TorchResult;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -11,7 +12,7 @@ use std::path::Path;
 use tch::{Kind, Tensor};
 
 use super::optimizer::{AdamW, Group, Slot};
-use crate::v1::{Error, Result};
+use twinhost_plugin_api::v1::{Error, Result};
 
 const FILE: &str = "optimizer.safetensors";
 const METADATA_KEY: &str = "twinhost";
@@ -41,7 +42,13 @@ pub(super) fn save(optimizer: &AdamW, folder: &Path) -> Result<()> {
         for slot in &group.slots {
             for (name, values) in moments(group, slot) {
                 let mut floats = vec![0f32; values.numel()];
-                values.f_to_device(tch::Device::Cpu)?.f_contiguous()?.f_copy_data(&mut floats, values.numel())?;
+                values
+                    .f_to_device(tch::Device::Cpu)
+                    .or_error()?
+                    .f_contiguous()
+                    .or_error()?
+                    .f_copy_data(&mut floats, values.numel())
+                    .or_error()?;
                 let bytes = floats.iter().flat_map(|v| v.to_le_bytes()).collect();
                 tensors.push((name, slot.shape.iter().map(|&d| d as usize).collect(), bytes));
             }
@@ -112,7 +119,7 @@ pub(super) fn load(optimizer: &mut AdamW, folder: &Path) -> Result<()> {
                         slot.shape
                     )));
                 }
-                flat.push(Tensor::f_from_data_size(view.data(), &[slot.len], Kind::Float)?);
+                flat.push(Tensor::f_from_data_size(view.data(), &[slot.len], Kind::Float).or_error()?);
             }
         }
         restored.push((index, step, flats.map(|parts| Tensor::cat(&parts, 0).to_device(group.exp_avg.device()))));

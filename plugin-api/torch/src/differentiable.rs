@@ -1,10 +1,11 @@
 //! Both ends of the crossing: handles of torch tensors, and the typed wrapper that an algorithm holds around a policy.
 
+use super::TorchResult;
 use tch::Tensor;
 
 use super::{Evaluation, Parameter};
-use crate::v1::policy::{DifferentiableBox, NamedHandle, TorchHandle};
-use crate::v1::{Batch, Error, Result};
+use twinhost_plugin_api::v1::policy::{DifferentiableBox, NamedHandle, TorchHandle};
+use twinhost_plugin_api::v1::{Batch, Error, Result};
 
 /// Names of the computations and of their results, shared by both ends.
 pub(super) const EVALUATE: &str = "evaluate";
@@ -78,7 +79,7 @@ impl Differentiable {
         if loss.numel() != 1 {
             return Err(Error::internal(format!("the policy's `sft_loss` must be a scalar, got shape {:?}", loss.size())));
         }
-        Ok(loss.f_reshape(&[] as &[i64])?)
+        Ok(loss.f_reshape(&[] as &[i64]).or_error()?)
     }
 
     /// Every weight; the tensors share storage with the policy.

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::Differentiable;
-use crate::v1::{AlgorithmSpec, Batch, Result, UpdateRequest};
+use twinhost_plugin_api::v1::{AlgorithmSpec, Batch, Result, UpdateRequest};
 
 /// One kind of optimiser step. Every optimiser batch runs all phases in order, e.g. critic, then actor.
 #[derive(Clone, Debug, PartialEq, Eq)]
