@@ -1,5 +1,9 @@
 //! Demonstrations end to end: the stored format against public fixtures, crash safety, and the training view.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test may end it")]
+
+#[path = "data/command_line.rs"]
+mod command_line;
 #[path = "data/crash.rs"]
 mod crash;
 #[path = "data/fixtures.rs"]

@@ -81,8 +81,10 @@ impl Dataset {
     /// # Errors
     /// If a feature is unknown or stored as video, a file is missing or damaged, or frames are missing or listed twice.
     pub fn frames(&self, episodes: Range<usize>, features: &[&str]) -> Result<Frames> {
-        if episodes.end > self.episodes.len() || episodes.start > episodes.end {
-            return Err(Error::refused(format!("episodes {episodes:?} do not exist: {} has {}", self.root.display(), self.episodes.len())));
+        let have = self.episodes.len();
+        if episodes.end > have || episodes.start > episodes.end {
+            let last = episodes.end.saturating_sub(1);
+            return Err(Error::refused(format!("{} has no episode {last}: it has {have}, counted from 0", self.root.display())));
         }
         let (first, count) = (self.starts[episodes.start], self.starts[episodes.end] - self.starts[episodes.start]);
         let mut out = Frames { columns: BTreeMap::new(), task: vec![0; count] };

@@ -207,6 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn two_at_once_make_it_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("real");
+        let both: Vec<bool> = std::thread::scope(|scope| {
+            let ask = || scope.spawn(|| open_or_make(&folder, &order(1), make(&Cell::new(0))).unwrap().reused);
+            [ask(), ask()].map(|asked| asked.join().unwrap()).to_vec()
+        });
+        assert_eq!(both.iter().filter(|reused| **reused).count(), 1);
+    }
+
+    #[test]
     fn a_failed_attempt_leaves_the_older_dataset() {
         let dir = tempfile::tempdir().unwrap();
         let (folder, calls) = (dir.path().join("real"), Cell::new(0));

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use twinhost::data::{Dataset, DatasetWriter};
 
 use crate::samples::{assert_same, episode, info};
@@ -137,4 +139,44 @@ fn a_folder_that_holds_something_is_not_overwritten() {
     fs::write(dir.path().join("notes.txt"), "mine").unwrap();
     let e = DatasetWriter::create(dir.path(), info()).unwrap_err().to_string();
     assert!(e.contains("already holds something"), "{e}");
+}
+
+const APPEND_TO: &str = "TWINHOST_TEST_APPEND_TO";
+
+/// Runs itself as a second process that appends without end and says so after each; kills that at different moments.
+#[test]
+fn acknowledged_episodes_survive_kill_9() {
+    if let Some(root) = std::env::var_os(APPEND_TO) {
+        let mut writer = DatasetWriter::create(Path::new(&root), info()).unwrap();
+        for e in 0.. {
+            writer.append(&[episode(e, 3 + e % 3, "push")]).unwrap();
+            println!("acknowledged");
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..5u64 {
+        let root = dir.path().join(format!("round-{round}"));
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "crash::acknowledged_episodes_survive_kill_9", "--nocapture"])
+            .env(APPEND_TO, &root)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let acknowledged = |line: &std::io::Result<String>| line.as_ref().is_ok_and(|l| l.contains("acknowledged"));
+        let mut count = lines.by_ref().filter(acknowledged).take(2 + round as usize).count();
+        std::thread::sleep(std::time::Duration::from_micros(1700 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        count += lines.filter(acknowledged).count();
+
+        let found = Dataset::open(&root).unwrap().episodes().len();
+        assert!(found >= count && count >= 2, "{count} acknowledged, {found} found");
+        let mut writer = DatasetWriter::open(&root).unwrap();
+        writer.append(&[episode(found, 3 + found % 3, "push")]).unwrap();
+        let dataset = Dataset::open(&root).unwrap();
+        for e in 0..=found {
+            assert_same(&dataset.episode(e).unwrap(), &episode(e, 3 + e % 3, "push"));
+        }
+    }
 }

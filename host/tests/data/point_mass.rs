@@ -191,7 +191,7 @@ impl Policy for Planner {
     fn act(&mut self, observation: &Batch, _: &ActRequest) -> Result<Batch> {
         let poses = |name: &str| -> Result<Vec<Pose>> {
             let numbers = observation.slice::<f32>(name)?;
-            Ok(numbers.chunks(16).map(|m| pose_of(m)).collect())
+            Ok(numbers.chunks(16).map(pose_of).collect())
         };
         let (eefs, objects) = (poses("privileged.eef_pose")?, poses("privileged.object_poses")?);
         let states = observation.slice::<f32>("observation.state")?;
