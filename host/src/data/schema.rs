@@ -15,6 +15,9 @@ pub const BOOKKEEPING: [(&str, &str); 5] =
 /// Data files in one `chunk-NNN` folder.
 pub const FILES_PER_CHUNK: usize = 1000;
 
+/// Most numbers in one frame of one feature; more means a damaged file, not a camera.
+const LARGEST_VALUE: usize = 1 << 26;
+
 /// One entry of `features` in info.json.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureEntry {
@@ -216,6 +219,12 @@ impl Info {
         }
         if !info.fps.is_normal() || info.fps < 0.0 || info.chunks_size == 0 {
             return Err(Error::format(&path, format!("fps ({}) and chunks_size ({}) must be positive", info.fps, info.chunks_size)));
+        }
+        for (name, entry) in &info.features {
+            let size = entry.shape.iter().try_fold(1usize, |product, &d| product.checked_mul(d));
+            if !size.is_some_and(|size| (1..=LARGEST_VALUE).contains(&size)) {
+                return Err(Error::format(&path, format!("feature `{name}` has the impossible shape {:?}", entry.shape)));
+            }
         }
         Ok(info)
     }

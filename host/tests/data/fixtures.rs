@@ -126,6 +126,11 @@ fn what_is_no_dataset_is_refused_in_a_sentence() {
     let e = Dataset::open(dir.path()).unwrap_err().to_string();
     assert!(e.contains("v1.6") && e.contains("convert"), "{e}");
 
+    let huge = info.replacen("\"shape\": [\n                7", "\"shape\": [\n                7000000000000", 1);
+    std::fs::write(dir.path().join("meta/info.json"), huge).unwrap();
+    let e = Dataset::open(dir.path()).unwrap_err().to_string();
+    assert!(e.contains("impossible shape [7000000000000]"), "{e}");
+
     std::fs::write(dir.path().join("meta/info.json"), &info[..200]).unwrap();
     let e = Dataset::open(dir.path()).unwrap_err().to_string();
     assert!(e.contains("info.json") && e.contains("line"), "{e}");
