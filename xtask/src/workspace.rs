@@ -24,7 +24,6 @@ pub struct Package {
 #[derive(Debug, Clone)]
 pub struct Dependency {
     pub name: String,
-    pub features: Vec<String>,
 }
 
 /// The checkout this xtask was started in.
@@ -119,9 +118,7 @@ impl Package {
         let texts = |list: &serde_json::Value| -> Vec<String> {
             list.as_array().into_iter().flatten().filter_map(|text| Some(text.as_str()?.to_owned())).collect()
         };
-        let dependency = |dependency: &serde_json::Value| {
-            Some(Dependency { name: dependency["name"].as_str()?.to_owned(), features: texts(&dependency["features"]) })
-        };
+        let dependency = |dependency: &serde_json::Value| Some(Dependency { name: dependency["name"].as_str()?.to_owned() });
         let is_cdylib = |target: &&serde_json::Value| texts(&target["crate_types"]).iter().any(|kind| kind == "cdylib");
         let cdylib = targets.iter().find(is_cdylib).and_then(|target| Some(target["name"].as_str()?.to_owned()));
         let folder = Path::new(package["manifest_path"].as_str()?).parent()?.to_path_buf();
