@@ -161,13 +161,16 @@ impl<'a> Maker<'a> {
         wanted: usize,
         make: impl FnOnce(&mut dyn FnMut(&data::Progress) -> data::Result<()>) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        let bar = self.progress.stage(name, wanted as u64);
+        let mut bar = None;
         let made = make(&mut |p| {
-            bar.set_position(p.successes as u64);
+            let bar = bar.get_or_insert_with(|| self.progress.stage(name, wanted as u64));
             bar.message(format!("{:.0} % of {} attempts succeed", 100.0 * p.success_rate(), p.attempts));
+            bar.set_position(p.successes as u64);
             Ok(())
         })?;
-        bar.finish("");
+        if let Some(bar) = bar {
+            bar.finish("");
+        }
         Ok(made)
     }
 }

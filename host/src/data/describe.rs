@@ -9,6 +9,8 @@ use super::error::Result;
 use super::schema::Storage;
 use super::store::Provenance;
 
+const SHOWN_TASKS: usize = 6;
+
 /// What the dataset is, where it comes from, and its features with their statistics.
 ///
 /// # Errors
@@ -24,8 +26,12 @@ pub fn overview(dataset: &Dataset) -> Result<String> {
     line(format!("robot     {}", info.robot_type.as_deref().filter(|r| !r.is_empty()).unwrap_or("not stated")));
     let seconds = info.total_frames as f64 / info.fps;
     line(format!("episodes  {} with {} frames at {} per second ({seconds:.0} s)", info.total_episodes, info.total_frames, info.fps));
-    for (i, task) in dataset.tasks().iter().enumerate() {
+    let tasks = dataset.tasks();
+    for (i, task) in tasks.iter().take(SHOWN_TASKS).enumerate() {
         line(format!("{:<9} {task}", if i == 0 { "tasks" } else { "" }));
+    }
+    if tasks.len() > SHOWN_TASKS {
+        line(format!("          and {} more", tasks.len() - SHOWN_TASKS));
     }
     if let Some(p) = Provenance::read(dataset.root())? {
         let kind = match p.kind {

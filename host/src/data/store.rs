@@ -163,9 +163,8 @@ fn publish(publication: FolderPublication, folder: &Path, order: &Order<'_>, mad
 
 /// Held while a dataset is looked for or made; the system releases it even if the process is killed.
 fn lock(folder: &Path) -> Result<File> {
-    let mut name = folder.as_os_str().to_owned();
-    name.push(".lock");
-    let path = PathBuf::from(name);
+    let name = folder.file_name().ok_or_else(|| Error::refused(format!("{} is not the path of a folder", folder.display())))?;
+    let path = folder.with_file_name(format!(".{}.lock", name.to_string_lossy()));
     let file = File::create(&path).map_err(Error::io("create", &path))?;
     file.lock().map_err(Error::io("lock", &path))?;
     Ok(file)
