@@ -4,6 +4,9 @@ use std::path::Path;
 use twinhost_plugin_api::{ActMode, ActRequest, ComponentConfig, HostServices, Policy, names};
 use twinhost_plugin_torch::{TorchPolicy, TorchPolicyAdapter};
 use twinhost_policies::Openvla;
+use twinhost_policies::openvla::architecture::Architecture;
+use twinhost_policies::openvla::checkpoint::read_description;
+use twinhost_policies::openvla::config::{OpenvlaConfig, Preset};
 use twinhost_policies::openvla::storage::{TensorFiles, write_tensors};
 
 use super::episodes::{SMALL, observations, policy, statistics};
@@ -182,6 +185,42 @@ fn shards_are_read_through_their_index() {
     let mut loaded = fresh(8);
     loaded.load(folder.path()).unwrap();
     assert_eq!(digest(loaded), digest(fresh(9)));
+}
+
+/// `config.json` as `openvla/openvla-7b` has it, its statistics cut down to two datasets.
+fn published_config() -> serde_json::Value {
+    let columns = serde_json::json!({"mean": [0.0, 0.0], "std": [1.0, 1.0], "min": [-1.0, 0.0], "max": [1.0, 1.0], "q01": [-0.5, 0.0], "q99": [0.5, 1.0]});
+    let mut action = columns.clone();
+    action["mask"] = serde_json::json!([true, false]);
+    let dataset = serde_json::json!({"action": action, "proprio": columns, "num_transitions": 10, "num_trajectories": 2});
+    serde_json::json!({
+        "model_type": "openvla", "arch_specifier": "no-align+fused-gelu-mlp", "architectures": ["OpenVLAForActionPrediction"],
+        "timm_model_ids": ["vit_large_patch14_reg4_dinov2.lvd142m", "vit_so400m_patch14_siglip_224"],
+        "image_sizes": [224, 224], "pad_token_id": 32000, "pad_to_multiple_of": 64, "n_action_bins": 256,
+        "text_config": {"model_type": "llama", "pad_token_id": 32000, "torch_dtype": "bfloat16", "vocab_size": 32064},
+        "norm_stats": {"bridge_orig": dataset, "fractal20220817_data": dataset},
+    })
+}
+
+#[test]
+fn the_published_description_is_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    std::fs::write(&path, published_config().to_string()).unwrap();
+    let keyed = OpenvlaConfig { preset: Preset::Openvla7b, statistics_key: Some("bridge_orig".into()), ..OpenvlaConfig::default() };
+    let description = read_description(folder.path(), &keyed).unwrap();
+    assert_eq!(description.architecture, Architecture::openvla_7b());
+    let (key, entry) = description.statistics.unwrap();
+    assert_eq!((key.as_str(), entry.action.mask), ("bridge_orig", Some(vec![true, false])));
+    let no_key = OpenvlaConfig { statistics_key: None, ..keyed.clone() };
+    let e = read_description(folder.path(), &no_key).err().unwrap().to_string();
+    assert!(e.contains("statistics_key") && e.contains("`fractal20220817_data`"), "{e}");
+
+    let mut other = published_config();
+    other["timm_model_ids"] = serde_json::json!(["vit_huge"]);
+    std::fs::write(&path, other.to_string()).unwrap();
+    let e = read_description(folder.path(), &keyed).err().unwrap().to_string();
+    assert!(e.contains("config.json") && e.contains("vit_huge"), "{e}");
 }
 
 #[test]
