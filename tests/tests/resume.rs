@@ -9,8 +9,7 @@ use twinhost::pipeline::RunState;
 use twinhost_tests::{host, outcome, root};
 
 /// The smoke recipe, cut down to what still passes through every stage.
-const SHORT: [&str; 9] = [
-    "stages.demos.real.episodes=3",
+const SHORT: [&str; 8] = [
     "stages.demos.sim.episodes=4",
     "stages.sft.steps=30",
     "stages.rl.iterations=3",

@@ -18,6 +18,7 @@ struct Bench {
 const BENCHES: &[Bench] = &[
     Bench { name: "env", package: "twinhost-sim-tabletop", example: "tabletop_bench" },
     Bench { name: "policy", package: "twinhost-policies", example: "throughput" },
+    Bench { name: "plugin", package: "twinhost", example: "plugin_call" },
 ];
 
 /// One line of the table.

@@ -41,7 +41,10 @@ pub fn prepare(session: &mut Session, recipe: &LoadedRecipe) -> Result<Demonstra
     };
     let named: Vec<(&str, &Stored)> = real.iter().map(|s| ("real", s)).chain(sim.iter().map(|s| ("sim", s))).collect();
     let sets: Vec<DemonstrationSet> = named.iter().map(|(name, stored)| describe(name, stored)).collect();
-    DemonstrationSet::write_all(&sets, &session.run)?;
+    // The first arm made them, or did not; for the others they are there in any case.
+    if !session.run.demonstrations().is_file() {
+        DemonstrationSet::write_all(&sets, &session.run)?;
+    }
     let key = named.iter().map(|(name, stored)| format!("{name} {}\n", stored.provenance.key)).collect();
     let load = |stored: &Option<Stored>| -> Result<Option<Arc<EpisodeBuffer>>> {
         let Some(stored) = stored else { return Ok(None) };

@@ -249,7 +249,11 @@ impl TorchPolicy for Openvla {
             (Some(data), Some(_)) => data.prompts,
             _ => PromptTokenizer::from_instructions(&statistics.tasks, words)?,
         };
-        self.data = Some(self.data_side(OWN_KEY.into(), statistics.into(), prompts)?);
+        let mut entry: StatisticsEntry = statistics.into();
+        if !self.config.normalize_actions {
+            entry.action.mask = Some(vec![false; self.config.action_dim]);
+        }
+        self.data = Some(self.data_side(OWN_KEY.into(), entry, prompts)?);
         Ok(())
     }
 

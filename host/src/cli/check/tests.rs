@@ -120,7 +120,7 @@ fn a_refused_policy_does_not_hide_what_algorithms_refuse() {
         "(component: \"vla\"),\n    stages: (\n        demos: (real: (expert: (component: \"vla\")), sim: ()),\n        sft: (algorithm: (component: \"sft\")),",
         "(component: \"vla\", config: (layers: 0)), stages: (demos: (real: (expert: (component: \"vla\")), sim: ()),
         sft: (algorithm: (component: \"sft\", config: (gamma: 2))),",
-        &["4:50 policy.config.layers: must be from 1 to 9, got 0", "5:60 stages.sft.algorithm.config.gamma: must be from 0 to 1, got 2"],
+        &["4:49 policy.config.layers: must be from 1 to 9, got 0", "5:61 stages.sft.algorithm.config.gamma: must be from 0 to 1, got 2"],
     );
 }
 

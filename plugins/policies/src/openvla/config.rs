@@ -78,6 +78,9 @@ pub struct OpenvlaConfig {
     pub temperature: f32,
     /// Keep the value loss from changing anything but the value head.
     pub detach_value: bool,
+    /// Stretch each action dimension from the data's q01..q99 to [-1, 1] before it is cut into bins, as OpenVLA does. For an environment
+    /// whose actions lie in [-1, 1] already, `false` keeps dimensions that hold little but noise from being blown up.
+    pub normalize_actions: bool,
     /// Which dataset's statistics of a checkpoint to use, if it has several.
     pub statistics_key: Option<String>,
     pub lora: Option<LoraConfig>,
@@ -104,6 +107,7 @@ impl Default for OpenvlaConfig {
             placeholder: None,
             temperature: 1.0,
             detach_value: false,
+            normalize_actions: true,
             statistics_key: None,
             lora: None,
         }

@@ -151,3 +151,16 @@ fn a_training_rollout_at_another_temperature_is_refused() {
     assert!(policy.act(&observations(1), &ActRequest { temperature: 1.6, ..request(1) }).is_ok());
     assert!(policy.act(&observations(1), &ActRequest { temperature: f32::NAN, training: false, ..request(1) }).is_err());
 }
+
+/// Where the data's quantiles are not asked for, an action is its token's bin centre in [-1, 1].
+#[test]
+fn actions_are_bin_centres_when_normalisation_is_off() {
+    let bins = twinhost_policies::openvla::actions::ActionBins::new(320);
+    let centres = |acted: &Batch| tokens(acted).iter().map(|&t| bins.decode(t) as f32).collect::<Vec<f32>>();
+    let seen = observations(5);
+    let plain = policy("normalize_actions: false,", 3).act(&seen, &request(11)).unwrap();
+    assert_eq!(plain.slice::<f32>(names::ACTION).unwrap(), centres(&plain));
+    let stretched = policy("", 3).act(&seen, &request(11)).unwrap();
+    assert_eq!(tokens(&stretched), tokens(&plain));
+    assert_ne!(stretched.slice::<f32>(names::ACTION).unwrap(), centres(&stretched));
+}
