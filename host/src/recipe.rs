@@ -55,7 +55,7 @@ pub struct LoadedRecipe {
 
 impl Recipe {
     /// Loads a recipe with an arm and `--set` overrides (`path=value`), in this order of increasing precedence:
-    /// included files, the file, the arm, the overrides.
+    /// included files, the file, the overrides, the arm. So `--set` changes what all arms have in common, and an arm stays what its name says.
     ///
     /// # Errors
     /// All mistakes of the recipe and of the arms it defines, chosen or not.
@@ -104,17 +104,17 @@ impl Resolution {
     fn new(composed: &Composed, arm: Option<&str>, sets: &[String], sources: &mut Sources, findings: &mut Vec<Finding>) -> Option<Self> {
         let shape = Recipe::shape();
         let mut root = composed.root.clone();
+        for set in sets {
+            if let Err(finding) = overrides::apply(set, &mut root, &shape, sources) {
+                findings.push(finding);
+            }
+        }
         if let Some(name) = arm {
             let overlay = compose::arm(&root, name, sources, findings)?;
             root = compose::merge(root, overlay);
             // What is resolved has no arms any more: laying one over another would be a third thing.
             if let Kind::Struct { fields, .. } = &mut root.kind {
                 fields.retain(|f| f.name != "arms");
-            }
-        }
-        for set in sets {
-            if let Err(finding) = overrides::apply(set, &mut root, &shape, sources) {
-                findings.push(finding);
             }
         }
         decode::complete(&mut root, &shape, sources);

@@ -14,7 +14,7 @@ pub struct RunArgs {
     /// The recipe (.ron).
     #[arg(required_unless_present = "resume", conflicts_with = "resume")]
     recipe: Option<PathBuf>,
-    /// Folder of the run; a new one under runs/ when left out. An existing run of the same recipe is continued.
+    /// Folder of the run; a new one under runs/ when left out. An existing run of the same recipe is continued; further arms may join it.
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     run_dir: Option<PathBuf>,
     /// Continue the run in this folder.
@@ -123,15 +123,17 @@ fn stored_arms(folder: &Path) -> Result<Vec<Arm>, Failure> {
         .collect()
 }
 
-/// Opens an existing run folder, if it is a run of these arms with these plugins.
+/// Opens an existing run folder, if it is a run of these arms with these plugins. Further arms may join it.
 fn reopen(folder: &Path, arms: &[Arm], loader: &Loader) -> Result<RunDir, Failure> {
     let run = RunDir::open(folder)?;
-    let stored = run.read_about()?.arms;
-    let same_names = stored.len() == arms.len() && stored.iter().zip(arms).all(|(s, a)| s.name == a.name);
+    let mut about = run.read_about()?;
     let advice = format!("choose another folder with --run-dir, or continue the stored run with: host run --resume {}", folder.display());
-    if !same_names {
-        let names: Vec<&str> = stored.iter().map(|s| s.name.as_str()).collect();
-        return Err(Failure::user(format!("{} holds a run of other arms ({}): {advice}", folder.display(), names.join(", "))));
+    if let Some(left_out) = about.arms.iter().find(|stored| arms.iter().all(|a| a.name != stored.name)) {
+        return Err(Failure::user(format!(
+            "{} holds a run with the arm `{}`, which is not asked for now: {advice}",
+            folder.display(),
+            left_out.name
+        )));
     }
     for arm in arms {
         let Some(locked) = lock::Lock::read(&run.recipe_lock(), &arm.name).map_err(Failure::user)? else { continue };
@@ -145,6 +147,10 @@ fn reopen(folder: &Path, arms: &[Arm], loader: &Loader) -> Result<RunDir, Failur
                 folder.display()
             )));
         }
+    }
+    if about.arms.len() < arms.len() {
+        about.arms = arms.iter().map(|a| ArmAbout::new(&a.name, title(&a.name))).collect();
+        crate::observe::run_dir::write_json(&run.about(), &about)?;
     }
     Ok(run)
 }

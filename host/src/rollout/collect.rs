@@ -157,14 +157,14 @@ impl Running {
             step.slice::<bool>(names::SUCCESS)?,
         );
         let mut ended = Vec::new();
-        for env in 0..self.returns.len() {
+        for (env, won) in success.iter().enumerate() {
             let steps = env * chunk..(env + 1) * chunk;
             let end = steps.clone().position(|i| terminated[i] || truncated[i]);
             self.returns[env] += steps.map(|i| f64::from(reward[i])).sum::<f64>();
             self.lengths[env] += end.map_or(chunk, |at| at + 1);
             if end.is_some() {
                 statistics.episodes += 1;
-                statistics.successes += usize::from(success[env]);
+                statistics.successes += usize::from(*won);
                 statistics.return_sum += std::mem::take(&mut self.returns[env]);
                 statistics.length_sum += std::mem::take(&mut self.lengths[env]);
                 ended.push(env);

@@ -10,7 +10,7 @@ const ENOUGH: f64 = 0.9;
 /// Largest drawer speed on success, m/s.
 const STILL: f64 = 0.1;
 /// Distance of the hand from the handle that ends the reaching subtask of closing, metres.
-const NEAR: f64 = 0.05;
+const NEAR: f64 = 0.07;
 
 /// Success: the drawer is open by 90 % of its travel (closed: by at most 10 %) and slower than 0.1 m/s.
 ///
