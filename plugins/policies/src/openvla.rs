@@ -2,6 +2,7 @@
 
 pub mod actions;
 pub mod architecture;
+pub mod augmentation;
 mod batches;
 pub mod checkpoint;
 pub mod config;
@@ -28,7 +29,7 @@ use twinhost_plugin_torch::{Evaluation, Parameter, TorchPolicy, TorchPolicyAdapt
 use crate::allocator::keep_freed_memory;
 use actions::{ActionBins, Normaliser};
 use architecture::Architecture;
-use batches::expect_rows;
+use batches::{augmentation_seed, expect_rows};
 use config::{Decoding, OpenvlaConfig};
 use layout::layout;
 use network::{Network, Prefix};
@@ -152,7 +153,7 @@ impl TorchPolicy for Openvla {
             )));
         }
         let _no_grad = tch::no_grad_guard();
-        let input = self.input(observation)?;
+        let input = self.input(observation, None)?;
         let rows = input.ids.size()[0] as usize;
         let slots = self.config.slots() as usize;
         let first_token = self.architecture.first_action_token();
@@ -195,7 +196,7 @@ impl TorchPolicy for Openvla {
     }
 
     fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation> {
-        let input = self.input(batch)?;
+        let input = self.input(batch, None)?;
         let tokens = self.recorded_tokens(batch)?;
         expect_rows(names::ACTION_TOKENS, tokens.size().first().copied(), input.ids.size()[0] as usize)?;
         let hidden = self.hidden(&self.network.prefix(&input), &tokens);
@@ -206,7 +207,7 @@ impl TorchPolicy for Openvla {
 
     fn sft_loss(&mut self, batch: &Batch) -> Result<Tensor> {
         let (tokens, counted) = self.demonstrated_tokens(batch)?;
-        let input = self.input(batch)?;
+        let input = self.input(batch, Some(augmentation_seed(&tokens, batch)?))?;
         let rows = input.ids.size()[0];
         expect_rows(names::ACTION, tokens.size().first().copied(), rows as usize)?;
         let prefix = self.network.prefix(&input);

@@ -7,6 +7,8 @@
 mod acting;
 #[path = "openvla/adapters.rs"]
 mod adapters;
+#[path = "openvla/augmented.rs"]
+mod augmented;
 #[path = "openvla/checkpoints.rs"]
 mod checkpoints;
 #[path = "openvla/episodes.rs"]

@@ -2,9 +2,9 @@
 
 use tch::Tensor;
 use twinhost_plugin_api::{Batch, Error, Result, names};
-use twinhost_plugin_torch::to_torch;
+use twinhost_plugin_torch::{TorchResult, to_torch};
 
-use super::image::Patches;
+use super::image::{Patches, unit_images};
 use super::network::Input;
 use super::{DataSide, Openvla};
 
@@ -20,8 +20,9 @@ impl Openvla {
         })
     }
 
-    /// The network's input for N rows of observations.
-    pub(super) fn input(&mut self, batch: &Batch) -> Result<Input> {
+    /// The network's input for N rows of observations, augmented if there is a seed for it.
+    pub(super) fn input(&mut self, batch: &Batch, augment: Option<u64>) -> Result<Input> {
+        let augmentation = self.config.augmentation();
         let (side, patch, pad) = (self.architecture.image_size, self.architecture.patch_size, self.architecture.pad_token());
         let tasks = batch.texts(names::TASK)?;
         let rows = tasks.len();
@@ -33,7 +34,9 @@ impl Openvla {
             let name = format!("{}{camera}", names::IMAGES);
             let images = to_torch(batch.get(&name)?)?;
             expect_rows(&name, images.size().first().copied(), rows)?;
-            cameras.push(Patches::from_images(&images, side, patch).map_err(|e| e.context(format!("feature `{name}`")))?);
+            let unit = unit_images(&images, side).map_err(|e| e.context(format!("feature `{name}`")))?;
+            let seen = augment.map_or_else(|| augmentation.centre(&unit), |seed| augmentation.images(&unit, seed));
+            cameras.push(Patches::new(&seen, patch));
         }
         let (proprio, state_dim) = (self.architecture.proprio.is_some(), self.config.state_dim);
         let data = self.data()?;
@@ -50,12 +53,15 @@ impl Openvla {
                         raw.shape()
                     )));
                 }
-                let values: Vec<f32> = batch
+                let mut values: Vec<f32> = batch
                     .slice::<f32>(names::STATE)?
                     .iter()
                     .enumerate()
                     .map(|(i, &x)| normaliser.normalise(i % state_dim, f64::from(x)) as f32)
                     .collect();
+                if let Some(seed) = augment {
+                    augmentation.state(&mut values, seed);
+                }
                 Some(Tensor::from_slice(&values).view([rows as i64, state_dim as i64]))
             }
             _ => None,
@@ -123,6 +129,18 @@ impl Openvla {
         let shape = [rows as i64, (chunk * dim) as i64];
         Ok((Tensor::from_slice(&ids).view(shape), Tensor::from_slice(&counted).view(shape)))
     }
+}
+
+/// Seed of a batch's augmentation: which demonstrations came together decides it.
+pub(super) fn augmentation_seed(tokens: &Tensor, batch: &Batch) -> Result<u64> {
+    let ids: Vec<i64> = Vec::try_from(tokens.flatten(0, -1)).or_error()?;
+    let words = ids.iter().map(|&id| id as u64);
+    let state = match batch.find(names::STATE) {
+        Some(_) => batch.slice::<f32>(names::STATE)?,
+        None => &[],
+    };
+    let words = words.chain(state.iter().map(|x| u64::from(x.to_bits())));
+    Ok(words.fold(0x5bd1_e995, |hash: u64, word| (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23)))
 }
 
 pub(super) fn expect_rows(name: &str, found: Option<i64>, rows: usize) -> Result<()> {

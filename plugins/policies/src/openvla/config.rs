@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use twinhost_plugin_api::{Error, Result};
 
 use super::architecture::{Architecture, LanguageSize, VisionSize};
+use super::augmentation::Augmentation;
 
 /// A starting point for all sizes; single fields override it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,8 @@ pub struct OpenvlaConfig {
     /// Stretch each action dimension from the data's q01..q99 to [-1, 1] before it is cut into bins, as OpenVLA does. For an environment
     /// whose actions lie in [-1, 1] already, `false` keeps dimensions that hold little but noise from being blown up.
     pub normalize_actions: bool,
+    /// What supervised steps vary. Default: [`Augmentation::small_images`] for `Tiny`, nothing for `Openvla7b`; `()` is nothing.
+    pub augmentation: Option<Augmentation>,
     /// Which dataset's statistics of a checkpoint to use, if it has several.
     pub statistics_key: Option<String>,
     pub lora: Option<LoraConfig>,
@@ -108,6 +111,7 @@ impl Default for OpenvlaConfig {
             temperature: 1.0,
             detach_value: false,
             normalize_actions: true,
+            augmentation: None,
             statistics_key: None,
             lora: None,
         }
@@ -154,6 +158,13 @@ impl OpenvlaConfig {
         })
     }
 
+    pub fn augmentation(&self) -> Augmentation {
+        self.augmentation.unwrap_or(match self.preset {
+            Preset::Tiny => Augmentation::small_images(),
+            Preset::Openvla7b => Augmentation::default(),
+        })
+    }
+
     /// Action tokens per call, C times A.
     pub fn slots(&self) -> i64 {
         (self.chunk * self.action_dim) as i64
@@ -163,6 +174,7 @@ impl OpenvlaConfig {
     /// `InvalidConfig` that names the field. NaN is refused everywhere.
     pub fn validate(&self) -> Result<()> {
         self.architecture()?;
+        self.augmentation().validate()?;
         if self.cameras.is_empty() {
             return Err(Error::config("cameras", "name at least one camera"));
         }

@@ -16,26 +16,14 @@ pub struct Patches {
 }
 
 impl Patches {
-    /// From RGB images u8 `[B, H, W, 3]`: resize to `side` px (bicubic, antialiased, aspect ratio ignored), scale to 0..1, normalise.
-    ///
-    /// # Errors
-    /// If the tensor is not a batch of RGB images.
-    pub fn from_images(images: &Tensor, side: i64, patch: i64) -> Result<Self> {
-        let shape = images.size();
-        let &[_, height, width, 3] = shape.as_slice() else {
-            return Err(Error::input(format!("expected RGB images [B, H, W, 3], got {shape:?}")));
-        };
-        if images.kind() != Kind::Uint8 || height == 0 || width == 0 {
-            return Err(Error::input(format!("expected 8-bit RGB images, got {:?} {shape:?}", images.kind())));
-        }
-        let channels_first = images.permute([0, 3, 1, 2]);
-        let resized = if (height, width) == (side, side) { channels_first } else { resize(&channels_first, side) };
-        let unit = patchify(&resized, patch).to_kind(Kind::Float) / 255.0;
+    /// From images in 0..1, f32 `[B, 3, H, W]`, normalised here.
+    pub fn new(images: &Tensor, patch: i64) -> Self {
+        let unit = patchify(images, patch);
         let normalise = |mean: &[f32; 3], std: &[f32; 3]| {
             let per_channel = |values: &[f32; 3]| Tensor::from_slice(values).view([1, 1, 3, 1]);
             ((&unit - per_channel(mean)) / per_channel(std)).flatten(2, 3)
         };
-        Ok(Self { dino: normalise(&DINO_MEAN, &DINO_STD), siglip: normalise(&SIGLIP_MEAN, &SIGLIP_STD) })
+        Self { dino: normalise(&DINO_MEAN, &DINO_STD), siglip: normalise(&SIGLIP_MEAN, &SIGLIP_STD) }
     }
 
     /// From the stacked form of the public preprocessor, f32 `[B, 6, H, W]`: DINO-normalised RGB, then SigLIP-normalised RGB.
@@ -43,6 +31,23 @@ impl Patches {
         let stack = |first: i64| patchify(&pixels.narrow(1, first, 3), patch).flatten(2, 3);
         Self { dino: stack(0), siglip: stack(3) }
     }
+}
+
+/// RGB images u8 `[B, H, W, 3]` to f32 `[B, 3, side, side]` in 0..1 (bicubic, antialiased, aspect ratio ignored).
+///
+/// # Errors
+/// If the tensor is not a batch of RGB images.
+pub fn unit_images(images: &Tensor, side: i64) -> Result<Tensor> {
+    let shape = images.size();
+    let &[_, height, width, 3] = shape.as_slice() else {
+        return Err(Error::input(format!("expected RGB images [B, H, W, 3], got {shape:?}")));
+    };
+    if images.kind() != Kind::Uint8 || height == 0 || width == 0 {
+        return Err(Error::input(format!("expected 8-bit RGB images, got {:?} {shape:?}", images.kind())));
+    }
+    let channels_first = images.permute([0, 3, 1, 2]);
+    let resized = if (height, width) == (side, side) { channels_first.contiguous() } else { resize(&channels_first, side) };
+    Ok(resized.to_kind(Kind::Float) / 255.0)
 }
 
 /// `[B, 3, H, W]` to `[B, P, 3, patch * patch]`, patches in reading order.

@@ -9,7 +9,7 @@ use twinhost_policies::Openvla;
 pub const SMALL: &str = "(
     image_size: 32, patch_size: 8, chunk: 2, state_dim: 3, action_dim: 4,
     dino: (width: 16, depth: 2, heads: 2, mlp: 32), siglip: (width: 16, depth: 2, heads: 2, mlp: 32),
-    language: (hidden: 32, intermediate: 64, layers: 2, heads: 2), real_vocab: 320, value_head: (16, 8),
+    language: (hidden: 32, intermediate: 64, layers: 2, heads: 2), real_vocab: 320, value_head: (16, 8), augmentation: (),
 )";
 
 pub const TASKS: [&str; 3] = ["Pick up the red cube", "push the cube", "Open the top drawer slowly"];
