@@ -1,4 +1,5 @@
 //! Wrong input, as a user would meet it: exit code 2, a message that names the cause, no panic.
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! The native loader: what it accepts, and one sentence for everything it refuses.
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! Same seed, same bits; and nothing that was saved is lost, whenever the process dies.
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::fs;
 use std::path::Path;

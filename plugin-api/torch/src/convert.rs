@@ -27,7 +27,7 @@ fn kind_of(dtype: DType) -> Kind {
 /// If `tensor` is not contiguous CPU memory.
 pub fn to_torch(tensor: &Tensor) -> Result<Torch> {
     let shape: Vec<i64> = tensor.shape().iter().map(|&d| d as i64).collect();
-    Ok(Torch::f_from_data_size(tensor.bytes()?, &shape, kind_of(tensor.dtype())).or_error()?)
+    Torch::f_from_data_size(tensor.bytes()?, &shape, kind_of(tensor.dtype())).or_error()
 }
 
 /// The values of a torch tensor from any device, without its graph. Half precision becomes f32, which holds every such value.

@@ -79,7 +79,7 @@ impl Differentiable {
         if loss.numel() != 1 {
             return Err(Error::internal(format!("the policy's `sft_loss` must be a scalar, got shape {:?}", loss.size())));
         }
-        Ok(loss.f_reshape(&[] as &[i64]).or_error()?)
+        loss.f_reshape(&[] as &[i64]).or_error()
     }
 
     /// Every weight; the tensors share storage with the policy.

@@ -150,7 +150,7 @@ pub fn kl(estimator: KlEstimator, log_prob: &Tensor, reference: &Tensor) -> Tens
 
 /// A training feature on the policy's device.
 fn feature(micro: &Batch, name: &str, device: Device) -> Result<Tensor> {
-    Ok(to_torch(micro.get(name)?)?.f_to_device(device).or_error()?)
+    to_torch(micro.get(name)?)?.f_to_device(device).or_error()
 }
 
 fn expect_shape(tensor: &Tensor, what: &str, wanted: &[i64]) -> Result<()> {

@@ -197,7 +197,7 @@ impl TensorFiles {
         let read = shard.file.read_exact_at(&mut bytes, shard.start + from as u64);
         read.map_err(|e| Error::io(format!("{}: reading tensor `{name}`: {e}", shard.path.display())))?;
         let shape: Vec<i64> = info.shape.iter().map(|&d| d as i64).collect();
-        Ok(Tensor::f_from_data_size(&bytes, &shape, kind).or_error()?.f_to_kind(Kind::Float).or_error()?)
+        Tensor::f_from_data_size(&bytes, &shape, kind).or_error()?.f_to_kind(Kind::Float).or_error()
     }
 
     /// The file that holds a tensor, for messages.
