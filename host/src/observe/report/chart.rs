@@ -145,10 +145,10 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(bucket).map(mean).collect()
 }
 
-/// Local linear regression over about a fifteenth of the points: unlike an exponential average it does not lag behind a falling loss, and
+/// Local linear regression over about a tenth of the points: unlike an exponential average it does not lag behind a falling loss, and
 /// unlike a plain moving average it does not bend at the ends. Windows stop at gaps.
 pub fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let reach = (points.len() / 30).max(1);
+    let reach = (points.len() / 20).max(2);
     let smooth = |i: usize| {
         let (x, y) = points[i];
         let finite = |d: &usize, at: Option<usize>| at.and_then(|at| points.get(at)).is_some_and(|p| p.1.is_finite()) && *d <= reach;
