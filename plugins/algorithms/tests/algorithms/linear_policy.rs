@@ -138,7 +138,7 @@ impl TorchPolicy for LinearPolicy {
     }
     fn save(&mut self, folder: &Path) -> Result<()> {
         let named = [("logits.weight", &self.weight), ("value.weight", &self.value)];
-        Ok(Torch::write_safetensors(&named, folder.join("weights.safetensors")).or_error()?)
+        Torch::write_safetensors(&named, folder.join("weights.safetensors")).or_error()
     }
     fn load(&mut self, folder: &Path) -> Result<()> {
         let _no_grad = tch::no_grad_guard();
