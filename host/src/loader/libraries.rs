@@ -114,20 +114,20 @@ fn places(known: &Known) -> Vec<(String, PathBuf)> {
 
 fn version_of(requirement: &Requirement, folder: &Path) -> Option<String> {
     match requirement {
-        Requirement::Libtorch(_) => {
-            let header = folder.join("../include/torch/csrc/api/include/torch/version.h");
-            let header = std::fs::read_to_string(&header)
-                .or_else(|_| std::fs::read_to_string(folder.join("../include/torch/headeronly/version.h")))
-                .ok()?;
-            let number = |name: &str| {
-                header
-                    .lines()
-                    .find_map(|l| l.trim().strip_prefix("#define ")?.strip_prefix(name)?.split_whitespace().next().map(str::to_string))
-            };
-            Some(format!("{}.{}.{}", number("TORCH_VERSION_MAJOR ")?, number("TORCH_VERSION_MINOR ")?, number("TORCH_VERSION_PATCH ")?))
-        }
+        // Where the numbers are defined since 2.10, and before.
+        Requirement::Libtorch(_) => ["torch/headeronly/version.h", "torch/csrc/api/include/torch/version.h"]
+            .iter()
+            .find_map(|header| torch_version(&std::fs::read_to_string(folder.join("../include").join(header)).ok()?)),
         Requirement::Mujoco(version) => Some(version.clone()),
     }
+}
+
+fn torch_version(header: &str) -> Option<String> {
+    let number = |name: &str| {
+        let lines = header.lines().filter_map(|line| line.trim().strip_prefix("#define "));
+        lines.filter_map(|rest| rest.strip_prefix(name)).find_map(|rest| rest.split_whitespace().next())
+    };
+    Some(format!("{}.{}.{}", number("TORCH_VERSION_MAJOR ")?, number("TORCH_VERSION_MINOR ")?, number("TORCH_VERSION_PATCH ")?))
 }
 
 /// The innermost error: `libloading` wraps the system's own words.
@@ -164,4 +164,16 @@ pub fn open(requirement: &Requirement) -> Result<(), String> {
     tracing::debug!(?requirement, folder = %library.folder.display(), origin = library.origin, "opened native library");
     opened.push(requirement.clone());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::torch_version;
+
+    #[test]
+    fn the_version_is_read_from_the_header() {
+        let header = "#pragma once\n#define TORCH_VERSION_MAJOR 2\n\n#define TORCH_VERSION_MINOR 11\n#define TORCH_VERSION_PATCH 0\n";
+        assert_eq!(torch_version(header).as_deref(), Some("2.11.0"));
+        assert_eq!(torch_version("#include <torch/headeronly/version.h>\n"), None);
+    }
 }
