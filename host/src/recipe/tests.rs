@@ -217,6 +217,23 @@ fn every_mistake_at_once() {
 }
 
 #[test]
+fn a_wrong_field_does_not_hide_what_does_not_fit() {
+    // `alpha: 2` draws simulated samples as well; what depends on a wrong field is not told, everything else is.
+    check(
+        &[
+            ("alpha: 0.5", "alpha: 2"),
+            ("            sim: (episodes: 300, offset_range: (2, 4)),\n", ""),
+            ("rl: (iterations: 40", "rl: (env: \"lab\", iterations: \"many\""),
+        ],
+        &[
+            "13:22 stages.sft.alpha: must be between 0 and 1, got `2` (write a number between 0 and 1)",
+            "14:19 stages.rl.env: there is no environment `lab` under `envs` (environments here: `real`, `sim`)",
+            "14:38 stages.rl.iterations: expected a whole number, 0 or more, found `\"many\"` (write a whole number, 0 or more)",
+        ],
+    );
+}
+
+#[test]
 fn syntax() {
     check_text("", &[], None, &["1:1 expected a value, found the end of the text"]);
     check_text("[1]", &[], None, &["1:1 a recipe is a bracket with named fields (write `(name: ..., envs: ..., ...)`)"]);
