@@ -1,6 +1,7 @@
 //! Components behind the boundary, as plain traits. Each handle puts its component's name in front of every error.
 
-use abi_stable::std_types::{ROption, RVec};
+use abi_stable::std_types::{ROption, RResult, RString, RVec};
+use serde::de::DeserializeOwned;
 use std::path::Path;
 use twinhost_plugin_api::v1::algorithm::AlgorithmBox;
 use twinhost_plugin_api::v1::env::EnvBox;
@@ -11,28 +12,38 @@ use twinhost_plugin_api::{
     Result, Reward, RewardSpec, Tensor, UpdateRequest,
 };
 
-fn spec<T: serde::de::DeserializeOwned>(json: &str) -> Result<T> {
-    serde_json::from_str(json).map_err(|e| Error::internal(format!("describes itself in a way this host does not understand: {e}")))
+use super::manifest::Kind;
+
+/// A component behind the boundary: its name, its end of the interface, and what it says of itself.
+pub struct Handle<B, S> {
+    name: String,
+    inner: B,
+    spec: S,
+}
+
+pub type EnvHandle = Handle<EnvBox, EnvSpec>;
+pub type PolicyHandle = Handle<PolicyBox, PolicySpec>;
+pub type AlgorithmHandle = Handle<AlgorithmBox, AlgorithmSpec>;
+pub type RewardHandle = Handle<RewardBox, RewardSpec>;
+
+impl<B, S: DeserializeOwned> Handle<B, S> {
+    pub(super) fn new(kind: Kind, name: &str, inner: B, describe: impl FnOnce(&B) -> RResult<RString, Error>) -> Result<Self> {
+        let name = format!("{kind} `{name}`");
+        let json = describe(&inner).into_result()?;
+        let spec = serde_json::from_str(&json)
+            .map_err(|e| Error::internal(format!("{name} describes itself in a way this host does not understand: {e}")))?;
+        Ok(Self { name, inner, spec })
+    }
+}
+
+impl<B, S> Handle<B, S> {
+    fn named<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|e| e.context(&self.name))
+    }
 }
 
 fn folder(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| Error::io(format!("the path {} is not UTF-8", path.display())))
-}
-
-pub struct EnvHandle {
-    name: String,
-    inner: EnvBox,
-    spec: EnvSpec,
-}
-
-impl EnvHandle {
-    pub(super) fn new(name: String, inner: EnvBox) -> Result<Self> {
-        let json = inner.spec().into_result()?;
-        Ok(Self { spec: spec(&json)?, name, inner })
-    }
-    fn named<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|e| e.context(format!("env `{}`", self.name)))
-    }
 }
 
 impl Env for EnvHandle {
@@ -58,22 +69,6 @@ impl Env for EnvHandle {
     fn load_state(&mut self, state: &[u8]) -> Result<()> {
         let result = self.inner.load_state(state.into()).into_result();
         self.named(result)
-    }
-}
-
-pub struct PolicyHandle {
-    name: String,
-    inner: PolicyBox,
-    spec: PolicySpec,
-}
-
-impl PolicyHandle {
-    pub(super) fn new(name: String, inner: PolicyBox) -> Result<Self> {
-        let json = inner.spec().into_result()?;
-        Ok(Self { spec: spec(&json)?, name, inner })
-    }
-    fn named<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|e| e.context(format!("policy `{}`", self.name)))
     }
 }
 
@@ -111,22 +106,6 @@ impl Policy for PolicyHandle {
     }
 }
 
-pub struct AlgorithmHandle {
-    name: String,
-    inner: AlgorithmBox,
-    spec: AlgorithmSpec,
-}
-
-impl AlgorithmHandle {
-    pub(super) fn new(name: String, inner: AlgorithmBox) -> Result<Self> {
-        let json = inner.spec().into_result()?;
-        Ok(Self { spec: spec(&json)?, name, inner })
-    }
-    fn named<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|e| e.context(format!("algorithm `{}`", self.name)))
-    }
-}
-
 impl Algorithm for AlgorithmHandle {
     fn spec(&self) -> AlgorithmSpec {
         self.spec.clone()
@@ -142,22 +121,6 @@ impl Algorithm for AlgorithmHandle {
     fn load(&mut self, from: &Path) -> Result<()> {
         let result = self.inner.load(folder(from)?.into()).into_result();
         self.named(result)
-    }
-}
-
-pub struct RewardHandle {
-    name: String,
-    inner: RewardBox,
-    spec: RewardSpec,
-}
-
-impl RewardHandle {
-    pub(super) fn new(name: String, inner: RewardBox) -> Result<Self> {
-        let json = inner.spec().into_result()?;
-        Ok(Self { spec: spec(&json)?, name, inner })
-    }
-    fn named<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|e| e.context(format!("reward `{}`", self.name)))
     }
 }
 

@@ -53,28 +53,32 @@ impl Loader {
     /// If there is no such component, its library does not load, or it refuses its configuration.
     pub fn env(&self, reference: &str, config: &str, services: HostServices) -> Result<EnvHandle> {
         let (module, name) = self.module(Kind::Env, reference)?;
-        EnvHandle::new(name.clone(), module.create_env()(name.as_str().into(), config.into(), services).into_result()?)
+        let created = module.create_env()(name.as_str().into(), config.into(), services).into_result()?;
+        EnvHandle::new(Kind::Env, &name, created, |inner| inner.spec())
     }
 
     /// # Errors
     /// As [`Loader::env`].
     pub fn policy(&self, reference: &str, config: &str, services: HostServices) -> Result<PolicyHandle> {
         let (module, name) = self.module(Kind::Policy, reference)?;
-        PolicyHandle::new(name.clone(), module.create_policy()(name.as_str().into(), config.into(), services).into_result()?)
+        let created = module.create_policy()(name.as_str().into(), config.into(), services).into_result()?;
+        PolicyHandle::new(Kind::Policy, &name, created, |inner| inner.spec())
     }
 
     /// # Errors
     /// As [`Loader::env`].
     pub fn reward(&self, reference: &str, config: &str, services: HostServices) -> Result<RewardHandle> {
         let (module, name) = self.module(Kind::Reward, reference)?;
-        RewardHandle::new(name.clone(), module.create_reward()(name.as_str().into(), config.into(), services).into_result()?)
+        let created = module.create_reward()(name.as_str().into(), config.into(), services).into_result()?;
+        RewardHandle::new(Kind::Reward, &name, created, |inner| inner.spec())
     }
 
     /// # Errors
     /// As [`Loader::env`].
     pub fn algorithm(&self, reference: &str, config: &str, services: HostServices, policy: DifferentiableBox) -> Result<AlgorithmHandle> {
         let (module, name) = self.module(Kind::Algorithm, reference)?;
-        AlgorithmHandle::new(name.clone(), module.create_algorithm()(name.as_str().into(), config.into(), services, policy).into_result()?)
+        let created = module.create_algorithm()(name.as_str().into(), config.into(), services, policy).into_result()?;
+        AlgorithmHandle::new(Kind::Algorithm, &name, created, |inner| inner.spec())
     }
 }
 
