@@ -3,6 +3,7 @@
 use clap::Args;
 use std::path::{Path, PathBuf};
 
+use super::check::shown;
 use super::{Failure, PluginPaths};
 use crate::loader::Loader;
 use crate::observe::{ArmAbout, Logging, Progress, RunAbout, RunDir, RunPhase};
@@ -92,7 +93,7 @@ fn conclude(session: &mut Session, path: &Path, outcome: pipeline::Result<()>) -
 
 /// Arms of a fresh run: those asked for, or the recipe before and after stage II.
 fn chosen_arms(path: &Path, sets: &[String], names: &[String]) -> Result<Vec<Arm>, Failure> {
-    let base = Recipe::load(path, sets, None)?;
+    let base = Recipe::load(path, sets, None).map_err(shown)?;
     let names: Vec<String> = if !names.is_empty() {
         names.to_vec()
     } else if base.recipe.stages.sft.is_some() && base.recipe.stages.rl.is_some() {
@@ -103,7 +104,7 @@ fn chosen_arms(path: &Path, sets: &[String], names: &[String]) -> Result<Vec<Arm
     let mut arms: Vec<Arm> = Vec::new();
     for name in names {
         if arms.iter().all(|a| a.name != name) {
-            arms.push(Arm { recipe: Recipe::load(path, sets, Some(&name))?, name });
+            arms.push(Arm { recipe: Recipe::load(path, sets, Some(&name)).map_err(shown)?, name });
         }
     }
     Ok(arms)
