@@ -25,7 +25,8 @@ pub struct WeightedReward {
 
 #[derive(Clone, Debug, Default)]
 pub struct RolloutStatistics {
-    /// Episodes that ended, how many of them had success, and the sum of their returns and lengths.
+    /// The first episode of every environment (later ones that end within the rollout are the quick ones, and would flatter the rate), how
+    /// many of them had success, and the sum of their returns and lengths. One that does not end within the rollout counts as it stands.
     pub episodes: usize,
     pub successes: usize,
     pub return_sum: f64,
@@ -42,9 +43,11 @@ pub struct Rollout {
     pub statistics: RolloutStatistics,
 }
 
+/// The first episode of every environment, as far as it has got.
 struct Running {
     returns: Vec<f64>,
     lengths: Vec<usize>,
+    over: Vec<bool>,
 }
 
 /// Collects `plan.chunks` policy calls from fresh episodes in every environment.
@@ -59,7 +62,7 @@ pub fn collect(env: &mut dyn Env, policy: &mut dyn Policy, rewards: &mut [Weight
     let spec = env.spec();
     let envs = spec.num_envs;
     let mut statistics = RolloutStatistics::default();
-    let mut running = Running { returns: vec![0.0; envs], lengths: vec![0; envs] };
+    let mut running = Running { returns: vec![0.0; envs], lengths: vec![0; envs], over: vec![false; envs] };
     let seeds = (0..envs as u64).map(|i| derive_seed(plan.seed, "env", i)).collect();
     let mut observation = timed(&mut statistics.simulation, || env.reset(&ResetRequest::new(seeds).auto_reset().variant(&plan.variant)))?;
     let all: Vec<usize> = (0..envs).collect();
@@ -112,6 +115,9 @@ pub fn collect(env: &mut dyn Env, policy: &mut dyn Policy, rewards: &mut [Weight
     let request = ActRequest { mode: ActMode::Greedy, temperature: plan.temperature, seed: 0, training: true };
     let mut last = timed(&mut statistics.inference, || policy.act(&observation, &request))?;
     values.push(last.remove(names::VALUE).ok_or_else(|| Error::unsupported("on-policy training needs a policy with a value head"))?);
+    statistics.episodes = envs;
+    statistics.return_sum = running.returns.iter().sum();
+    statistics.length_sum = running.lengths.iter().sum();
     statistics.env_steps = plan.chunks * envs * rows.first().map_or(0, |r| r.find(names::REWARD).map_or(0, |t| t.dim(1)));
     Ok(Rollout { data: time_major(&rows, &values)?, statistics })
 }
@@ -160,13 +166,13 @@ impl Running {
         for (env, won) in success.iter().enumerate() {
             let steps = env * chunk..(env + 1) * chunk;
             let end = steps.clone().position(|i| terminated[i] || truncated[i]);
-            self.returns[env] += steps.map(|i| f64::from(reward[i])).sum::<f64>();
-            self.lengths[env] += end.map_or(chunk, |at| at + 1);
+            if !self.over[env] {
+                self.returns[env] += steps.map(|i| f64::from(reward[i])).sum::<f64>();
+                self.lengths[env] += end.map_or(chunk, |at| at + 1);
+                statistics.successes += usize::from(end.is_some() && *won);
+            }
             if end.is_some() {
-                statistics.episodes += 1;
-                statistics.successes += usize::from(*won);
-                statistics.return_sum += std::mem::take(&mut self.returns[env]);
-                statistics.length_sum += std::mem::take(&mut self.lengths[env]);
+                self.over[env] = true;
                 ended.push(env);
             }
         }
