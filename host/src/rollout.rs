@@ -8,6 +8,42 @@ mod evaluate;
 pub use collect::{Rollout, RolloutPlan, RolloutStatistics, WeightedReward, collect};
 pub use evaluate::{EpisodeOutcome, EvaluationPlan, Film, evaluate};
 
+use twinhost_plugin_api::{Batch, Result, names};
+
+/// What one chunk was for one environment.
+struct ChunkOutcome {
+    reward: f64,
+    /// Control steps executed.
+    length: usize,
+    /// The episode ended in this chunk.
+    ended: bool,
+    /// The episode has succeeded so far.
+    success: bool,
+}
+
+/// Reads the `next.*` features of a step, one outcome per environment.
+fn chunk_outcomes(step: &Batch) -> Result<Vec<ChunkOutcome>> {
+    let reward = step.get(names::REWARD)?;
+    let chunk = reward.dim(1);
+    let (reward, terminated, truncated, success) = (
+        reward.as_slice::<f32>()?,
+        step.slice::<bool>(names::TERMINATED)?,
+        step.slice::<bool>(names::TRUNCATED)?,
+        step.slice::<bool>(names::SUCCESS)?,
+    );
+    let outcome = |(env, &success): (usize, &bool)| {
+        let steps = env * chunk..(env + 1) * chunk;
+        let end = steps.clone().position(|i| terminated[i] || truncated[i]);
+        ChunkOutcome {
+            reward: steps.map(|i| f64::from(reward[i])).sum(),
+            length: end.map_or(chunk, |at| at + 1),
+            ended: end.is_some(),
+            success,
+        }
+    };
+    Ok(success.iter().enumerate().map(outcome).collect())
+}
+
 /// Derives an independent seed for a purpose and a counter (SplitMix64 finaliser over both).
 pub fn derive_seed(seed: u64, purpose: &str, counter: u64) -> u64 {
     let mut z = purpose.bytes().fold(seed ^ 0x9e37_79b9_7f4a_7c15, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));

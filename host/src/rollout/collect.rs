@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 use twinhost_plugin_api::{ActMode, ActRequest, Batch, Env, Error, Policy, ResetRequest, Result, Reward, Tensor, names};
 
-use super::derive_seed;
+use super::{chunk_outcomes, derive_seed};
 use crate::loader::RewardHandle;
 
 /// What to collect.
@@ -154,24 +154,14 @@ fn add_rewards(rewards: &mut [WeightedReward], step: &mut Batch, action: &Tensor
 impl Running {
     /// Adds a chunk to the running episodes; returns the environments whose episode ended.
     fn account(&mut self, step: &Batch, statistics: &mut RolloutStatistics) -> Result<Vec<usize>> {
-        let reward = step.get(names::REWARD)?;
-        let chunk = reward.dim(1);
-        let (reward, terminated, truncated, success) = (
-            reward.as_slice::<f32>()?,
-            step.slice::<bool>(names::TERMINATED)?,
-            step.slice::<bool>(names::TRUNCATED)?,
-            step.slice::<bool>(names::SUCCESS)?,
-        );
         let mut ended = Vec::new();
-        for (env, won) in success.iter().enumerate() {
-            let steps = env * chunk..(env + 1) * chunk;
-            let end = steps.clone().position(|i| terminated[i] || truncated[i]);
+        for (env, chunk) in chunk_outcomes(step)?.into_iter().enumerate() {
             if !self.over[env] {
-                self.returns[env] += steps.map(|i| f64::from(reward[i])).sum::<f64>();
-                self.lengths[env] += end.map_or(chunk, |at| at + 1);
-                statistics.successes += usize::from(end.is_some() && *won);
+                self.returns[env] += chunk.reward;
+                self.lengths[env] += chunk.length;
+                statistics.successes += usize::from(chunk.ended && chunk.success);
             }
-            if end.is_some() {
+            if chunk.ended {
                 self.over[env] = true;
                 ended.push(env);
             }

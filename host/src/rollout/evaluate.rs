@@ -2,7 +2,7 @@
 
 use twinhost_plugin_api::{ActMode, ActRequest, Batch, Env, Policy, ResetRequest, Result, Tensor, names};
 
-use super::derive_seed;
+use super::{chunk_outcomes, derive_seed};
 
 #[derive(Clone, Debug)]
 pub struct EvaluationPlan {
@@ -119,22 +119,13 @@ fn scatter(actions: &Tensor, rows: &[usize], envs: usize) -> Result<Tensor> {
 
 /// Books one chunk and drops the environments that are done from `active`.
 fn account(step: &Batch, active: &mut Vec<usize>, wave: &mut [EpisodeOutcome]) -> Result<()> {
-    let reward = step.get(names::REWARD)?;
-    let chunk = reward.dim(1);
-    let (reward, terminated, truncated, success) = (
-        reward.as_slice::<f32>()?,
-        step.slice::<bool>(names::TERMINATED)?,
-        step.slice::<bool>(names::TRUNCATED)?,
-        step.slice::<bool>(names::SUCCESS)?,
-    );
+    let chunks = chunk_outcomes(step)?;
     active.retain(|&env| {
-        let steps = env * chunk..(env + 1) * chunk;
-        let end = steps.clone().position(|i| terminated[i] || truncated[i]);
-        let outcome = &mut wave[env];
-        outcome.episode_return += steps.map(|i| f64::from(reward[i])).sum::<f64>();
-        outcome.length += end.map_or(chunk, |at| at + 1);
-        outcome.success |= success[env];
-        end.is_none()
+        let (chunk, outcome) = (&chunks[env], &mut wave[env]);
+        outcome.episode_return += chunk.reward;
+        outcome.length += chunk.length;
+        outcome.success |= chunk.success;
+        !chunk.ended
     });
     Ok(())
 }
