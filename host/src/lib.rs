@@ -1,5 +1,6 @@
 //! The Twinhost host: loads plugins and composes them from recipes.
 
+pub mod authoring;
 pub mod cli;
 pub mod data;
 pub mod loader;

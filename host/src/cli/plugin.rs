@@ -1,7 +1,9 @@
-//! `host plugin list|info|why`: what was found, what it contains, and why something is not used.
+//! `host plugin list|info|why`: what was found, what it contains, and why something is not used; and the author's side in [`author`].
 
 use clap::Subcommand;
 use std::path::PathBuf;
+
+mod author;
 
 use super::{Failure, PluginPaths};
 use crate::loader::{Bundle, Candidate, Catalog, inspect};
@@ -27,10 +29,16 @@ pub enum PluginCommand {
         #[command(flatten)]
         paths: PluginPaths,
     },
+    /// Begin a plugin of your own: a project that builds as it is.
+    New(author::NewArgs),
+    /// Build a project into what the host loads.
+    Build(author::BuildArgs),
+    /// Build a project and make one file of it to hand on.
+    Pack(author::PackArgs),
 }
 
 /// # Errors
-/// If the named bundle does not exist or is refused.
+/// If the named bundle does not exist or is refused; as the author's commands say.
 pub fn run(command: &PluginCommand) -> Result<(), Failure> {
     match command {
         PluginCommand::List { paths } => {
@@ -45,6 +53,9 @@ pub fn run(command: &PluginCommand) -> Result<(), Failure> {
             Ok(())
         }
         PluginCommand::Why { name, paths } => why(&Catalog::discover(&paths.plugin_dir), name),
+        PluginCommand::New(args) => author::new(args),
+        PluginCommand::Build(args) => author::build_project(args),
+        PluginCommand::Pack(args) => author::pack_project(args),
     }
 }
 

@@ -7,8 +7,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// From the top down. `cli` sees everything; nothing sees `cli`.
-const LAYERS: [&[&str]; 6] =
-    [&["cli"], &["pipeline"], &["flow"], &["rollout", "learn"], &["safety", "capture", "data", "fleet"], &["loader", "recipe", "observe"]];
+const LAYERS: [&[&str]; 6] = [
+    &["cli"],
+    &["pipeline"],
+    &["flow"],
+    &["rollout", "learn"],
+    &["safety", "capture", "data", "fleet", "authoring"],
+    &["loader", "recipe", "observe"],
+];
 
 const HOST_SOURCES: &str = "host/src";
 

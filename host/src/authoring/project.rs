@@ -1,0 +1,122 @@
+//! A project on disk, and building it: `DIR/plugin.ron` says what it is, `DIR/build/` gets what the host loads.
+
+use std::path::{Path, PathBuf};
+
+use super::error::{During as _, Error, Result};
+use super::tools;
+use crate::loader::Manifest;
+
+/// A folder with a `plugin.ron`.
+#[derive(Debug)]
+pub struct Project {
+    pub folder: PathBuf,
+    pub manifest: Manifest,
+}
+
+/// What a build left behind.
+#[derive(Debug)]
+pub struct Artefact {
+    /// The library or component, in `build/` beside a copy of the manifest: a bundle that `--plugin-dir` takes.
+    pub path: PathBuf,
+    pub bytes: u64,
+}
+
+impl Project {
+    /// # Errors
+    /// If the folder is not a project, or its manifest is wrong.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join("plugin.ron");
+        let text = match std::fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let sentence = "has no plugin.ron, so it is not a plugin project: `host plugin new` makes one";
+                return Err(Error::Project(format!("{} {sentence}", folder.display())));
+            }
+            read => read.during("read", &path)?,
+        };
+        let manifest = Manifest::parse(&text).map_err(|reason| Error::Project(format!("{}: {reason}", folder.display())))?;
+        let folder = folder.canonicalize().during("find", folder)?;
+        Ok(Self { folder, manifest })
+    }
+}
+
+/// Builds the project with its language's own tools, optimised.
+///
+/// # Errors
+/// If a tool is missing or refuses the source, or the result is not a plugin.
+pub fn build(project: &Project) -> Result<Artefact> {
+    let built = native_library(project)?;
+    let into = project.folder.join("build");
+    std::fs::create_dir_all(&into).during("create", &into)?;
+    let path = into.join(&project.manifest.library);
+    place(&built, &path)?;
+    place(&project.folder.join("plugin.ron"), &into.join("plugin.ron"))?;
+    let bytes = std::fs::metadata(&path).during("look at", &path)?.len();
+    Ok(Artefact { path, bytes })
+}
+
+/// Copies so that nobody ever sees half a file, and a host that has the old one open keeps it.
+fn place(from: &Path, to: &Path) -> Result<()> {
+    let mut unfinished = to.as_os_str().to_owned();
+    unfinished.push(format!(".{}", std::process::id()));
+    std::fs::copy(from, &unfinished).during("copy", from)?;
+    std::fs::rename(&unfinished, to).during("write", to)
+}
+
+/// Runs cargo on a native project; the library is the one cargo says it made.
+fn native_library(project: &Project) -> Result<PathBuf> {
+    let cargo_toml = project.folder.join("Cargo.toml");
+    if !cargo_toml.is_file() {
+        let library = &project.manifest.library;
+        return Err(Error::Project(format!("{} does not exist, and plugin.ron asks for the library `{library}`", cargo_toml.display())));
+    }
+    let mut command = tools::cargo("a native plugin")?;
+    command.args(["build", "--release", "--lib", "--message-format=json-render-diagnostics", "--manifest-path"]).arg(&cargo_toml);
+    let output = tools::run("cargo", &mut command, &project.folder)?;
+    let libraries: Vec<PathBuf> = cargo_artefacts(&output.stdout).filter(|path| path.extension().is_some_and(|e| e == "so")).collect();
+    let wanted = &project.manifest.library;
+    let built = libraries.iter().rfind(|path| path.file_name().is_some_and(|name| name == wanted.as_str())).cloned().ok_or_else(|| {
+        let made: Vec<String> = libraries.iter().filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned())).collect();
+        let made = if made.is_empty() { "no library (does Cargo.toml say crate-type = [\"cdylib\"]?)".into() } else { made.join(", ") };
+        Error::Project(format!("plugin.ron names the library `{wanted}`, but cargo made {made}"))
+    })?;
+    match crate::loader::inspect(&built) {
+        Ok(Some(_)) => Ok(built),
+        Ok(None) => Err(Error::Artefact { path: built, reason: "is no plugin: src/lib.rs has no `export_plugin!`".into() }),
+        Err(refusal) => Err(Error::Artefact { path: built, reason: refusal.reason }),
+    }
+}
+
+/// The files that cargo reports to have made or found up to date.
+pub(super) fn cargo_artefacts(stdout: &[u8]) -> impl Iterator<Item = PathBuf> {
+    String::from_utf8_lossy(stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
+        .filter_map(|name| name.as_str().map(PathBuf::from))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_no_project_is_told_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = Project::open(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("no plugin.ron") && message.contains("host plugin new"), "{message}");
+        std::fs::write(folder.path().join("plugin.ron"), "(name: 3)").unwrap();
+        let message = Project::open(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("plugin.ron is wrong at line 1"), "{message}");
+    }
+
+    #[test]
+    fn cargos_answer_names_the_files() {
+        let said = br#"{"reason":"compiler-artifact","filenames":["/t/liba.so","/t/liba.rlib"]}
+not json
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(cargo_artefacts(said).collect::<Vec<_>>(), [PathBuf::from("/t/liba.so"), PathBuf::from("/t/liba.rlib")]);
+    }
+}
