@@ -255,6 +255,14 @@ impl Check<'_> {
             let defaults = self.components.plugin(Kind::Policy, &policy.component).is_ok();
             return defaults.then(|| "()".to_owned());
         };
+        if let (Some(rl), Some(trained)) = (&loaded.recipe.stages.rl, spec.temperature)
+            && rl.temperature as f32 != trained
+        {
+            let message =
+                format!("rollouts would sample at temperature {}, but the policy scores its actions at {trained}", rl.temperature);
+            let help = format!("write {trained} here, or set `temperature: {:?}` in policy.config", rl.temperature);
+            self.report("stages.rl.temperature", message, Some(help));
+        }
         for (name, env) in envs {
             let dim = env.action.dim();
             if spec.action_dim != dim {

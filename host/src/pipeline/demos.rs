@@ -4,12 +4,13 @@
 //! never one that differs ([`crate::data::sets`]).
 
 use std::sync::Arc;
+use std::time::Instant;
 use twinhost_plugin_api::{DatasetStatistics, Env};
 
 use super::session::{Session, located, stop_requested};
 use super::{Error, Result};
 use crate::data::sets::{Sets, Tell};
-use crate::data::{self, Cameras, EpisodeBuffer, Stored};
+use crate::data::{self, EpisodeBuffer, Stored};
 use crate::loader::{Kind, host_services};
 use crate::observe::{DemonstrationSet, Progress};
 use crate::recipe::{LoadedRecipe, RealDemos, SimDemos};
@@ -30,6 +31,7 @@ pub struct Demonstrations {
 /// # Errors
 /// If too few attempts succeed, a component fails, the disk is full, or the user stops the run.
 pub fn prepare(session: &mut Session, recipe: &LoadedRecipe) -> Result<Demonstrations> {
+    let started = Instant::now();
     let stages = &recipe.recipe.stages.demos;
     let real = match stages.real.as_ref().filter(|_| recipe.recipe.needs_real_demos()) {
         Some(stage) => Some(real_set(session, recipe, stage)?),
@@ -46,11 +48,8 @@ pub fn prepare(session: &mut Session, recipe: &LoadedRecipe) -> Result<Demonstra
         DemonstrationSet::write_all(&sets, &session.run)?;
     }
     let key = named.iter().map(|(name, stored)| format!("{name} {}\n", stored.provenance.key)).collect();
-    let load = |stored: &Option<Stored>| -> Result<Option<Arc<EpisodeBuffer>>> {
-        let Some(stored) = stored else { return Ok(None) };
-        Ok(Some(Arc::new(EpisodeBuffer::load(&[&stored.dataset], Cameras::Load)?)))
-    };
-    let (real, sim) = (load(&real)?, load(&sim)?);
+    let mut load = |stored: Option<&Stored>| stored.map(|stored| session.demonstrations(stored)).transpose();
+    let (real, sim) = (load(real.as_ref())?, load(sim.as_ref())?);
     let buffers: Vec<&EpisodeBuffer> = real.iter().chain(&sim).map(AsRef::as_ref).collect();
     if buffers.is_empty() {
         return Err(Error::Unfit(
@@ -58,6 +57,16 @@ pub fn prepare(session: &mut Session, recipe: &LoadedRecipe) -> Result<Demonstra
         ));
     }
     let env = recipe.recipe.envs.keys().next().cloned().unwrap_or_default();
+    // Once per run: arms share the sets, and a run that is resumed before its first checkpoint begins its metrics anew.
+    if session.sink.global_step() == 0 {
+        let count = |set: &Option<Arc<EpisodeBuffer>>| set.as_ref().map_or(0.0, |s| s.len() as f64);
+        let values = [
+            ("demos/real_transitions", count(&real)),
+            ("demos/sim_transitions", count(&sim)),
+            ("time/demos", started.elapsed().as_secs_f64()),
+        ];
+        session.log("demos", 0, values.map(|(name, value)| (name.to_string(), value)).to_vec())?;
+    }
     let statistics = data::statistics(&buffers, &session.env(recipe, &env)?.spec().action)?;
     Ok(Demonstrations { key, real, sim, statistics })
 }

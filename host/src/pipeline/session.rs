@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use twinhost_plugin_api::{Algorithm, Policy};
 
 use super::checkpoint::{Checkpoints, RunState, StagePosition};
 use super::{Error, Result};
+use crate::data::{Cameras, EpisodeBuffer, Stored};
 use crate::loader::{AlgorithmHandle, EnvHandle, Kind, Loader, PolicyHandle, host_services};
 use crate::observe::{MetricSink, Progress, RunDir};
 use crate::recipe::{Component, LoadedRecipe, Recipe};
@@ -39,6 +41,8 @@ pub struct Session {
     pub arm: String,
     /// Environments by their definition, so that arms share them.
     envs: BTreeMap<String, EnvHandle>,
+    /// Demonstration sets in memory by the key of their provenance: decoding their images takes seconds, and arms mostly share them.
+    sets: BTreeMap<String, Arc<EpisodeBuffer>>,
 }
 
 impl Session {
@@ -47,7 +51,7 @@ impl Session {
     pub fn new(loader: Loader, run: RunDir, progress: Progress, threads: u32, data_dir: PathBuf) -> Result<Self> {
         let state: RunState = run.read_state()?.unwrap_or_default();
         let sink = MetricSink::open(&run, state.global_step)?;
-        Ok(Self { loader, run, sink, state, progress, threads, data_dir, arm: String::new(), envs: BTreeMap::new() })
+        Ok(Self { loader, run, sink, state, progress, threads, data_dir, arm: String::new(), envs: BTreeMap::new(), sets: BTreeMap::new() })
     }
 
     /// The environment of that name in the recipe, created on first use.
@@ -72,6 +76,19 @@ impl Session {
         let key = env_definition(&recipe.recipe, name)?;
         let env = self.envs.get_mut(&key).ok_or_else(|| Error::Unfit(format!("the environment `{name}` vanished")))?;
         Ok((&self.loader, env, &self.data_dir, &self.progress))
+    }
+
+    /// A stored set, decoded on first use.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged.
+    pub fn demonstrations(&mut self, stored: &Stored) -> Result<Arc<EpisodeBuffer>> {
+        if let Some(loaded) = self.sets.get(&stored.provenance.key) {
+            return Ok(loaded.clone());
+        }
+        let loaded = Arc::new(EpisodeBuffer::load(&[&stored.dataset], Cameras::Load)?);
+        self.sets.insert(stored.provenance.key.clone(), loaded.clone());
+        Ok(loaded)
     }
 
     /// A fresh policy, initialised from the recipe's seed and, if it says so, from a folder of weights.

@@ -180,7 +180,15 @@ impl Planner {
 
 impl Policy for Planner {
     fn spec(&self) -> PolicySpec {
-        PolicySpec { action_dim: 7, chunk: self.chunk, observation: vec![], texts: vec![], differentiable: false, parameters: 0 }
+        PolicySpec {
+            action_dim: 7,
+            chunk: self.chunk,
+            observation: vec![],
+            texts: vec![],
+            differentiable: false,
+            parameters: 0,
+            temperature: None,
+        }
     }
 
     fn reset(&mut self, rows: &[usize], seeds: &[u64]) -> Result<()> {

@@ -99,6 +99,9 @@ pub struct PolicySpec {
     pub differentiable: bool,
     #[serde(default)]
     pub parameters: u64,
+    /// Softmax temperature at which the differentiable side scores actions; training rollouts must sample at the same one. `None`: any.
+    #[serde(default)]
+    pub temperature: Option<f32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

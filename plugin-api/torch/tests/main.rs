@@ -19,7 +19,15 @@ fn leaf(value: f32) -> Torch {
 
 impl TorchPolicy for Scale {
     fn spec(&self) -> PolicySpec {
-        PolicySpec { action_dim: 1, chunk: 1, observation: vec![names::STATE.into()], texts: vec![], differentiable: false, parameters: 0 }
+        PolicySpec {
+            action_dim: 1,
+            chunk: 1,
+            observation: vec![names::STATE.into()],
+            texts: vec![],
+            differentiable: false,
+            parameters: 0,
+            temperature: None,
+        }
     }
     fn act(&mut self, observation: &Batch, _request: &ActRequest) -> Result<Batch> {
         let action = to_torch(observation.get(names::STATE)?)? * &self.scale;

@@ -138,6 +138,7 @@ impl TorchPolicy for Openvla {
             texts: vec![names::TASK.into()],
             differentiable: true,
             parameters: self.parameters.iter().map(|(_, tensor)| tensor.numel() as u64).sum(),
+            temperature: Some(self.config.temperature),
         }
     }
 

@@ -119,6 +119,7 @@ impl Policy for Expert {
             texts: Vec::new(),
             differentiable: false,
             parameters: 0,
+            temperature: None,
         }
     }
 

@@ -61,7 +61,15 @@ impl Components for Shelf {
         }
         let camera = if component == "blind" { "observation.images.wrist" } else { "observation.images.base" };
         let action_dim = if component == "wide" { 7 } else { 1 };
-        Ok(PolicySpec { action_dim, chunk: 1, observation: vec![camera.into()], texts: Vec::new(), differentiable: true, parameters: 1 })
+        Ok(PolicySpec {
+            action_dim,
+            chunk: 1,
+            observation: vec![camera.into()],
+            texts: Vec::new(),
+            differentiable: true,
+            parameters: 1,
+            temperature: Some(1.0),
+        })
     }
     fn algorithm(&self, component: &str, config: &str, _: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         if config != "()" {
@@ -111,6 +119,18 @@ fn components_that_are_missing_or_refuse() {
         &[
             "3:49 envs.sim.config.seize: Unexpected field named `seize` in `Cell`, expected either `size` or `subtasks` instead (did you mean `size`?)",
         ],
+    );
+}
+
+#[test]
+fn rollouts_sample_at_the_temperature_at_which_the_policy_scores() {
+    check(
+        "(component: \"ppo\")",
+        "(component: \"ppo\"), temperature: 1.6",
+        &[concat!(
+            "8:58 stages.rl.temperature: rollouts would sample at temperature 1.6, but the policy scores its actions at 1 ",
+            "(write 1 here, or set `temperature: 1.6` in policy.config)"
+        )],
     );
 }
 

@@ -70,6 +70,7 @@ impl TorchPolicy for LinearPolicy {
             texts: vec![],
             differentiable: true,
             parameters: 0,
+            temperature: None,
         }
     }
 
