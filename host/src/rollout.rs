@@ -6,9 +6,18 @@ mod collect;
 mod evaluate;
 
 pub use collect::{Rollout, RolloutPlan, RolloutStatistics, WeightedReward, collect};
-pub use evaluate::{EpisodeOutcome, EvaluationPlan, Film, evaluate};
+pub use evaluate::{EpisodeOutcome, Evaluation, EvaluationPlan, Film, evaluate};
 
+use std::time::{Duration, Instant};
 use twinhost_plugin_api::{Batch, Result, names};
+
+/// Adds the time of a call to a total.
+fn timed<T>(total: &mut Duration, call: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let out = call();
+    *total += start.elapsed();
+    out
+}
 
 /// What one chunk was for one environment.
 struct ChunkOutcome {

@@ -65,7 +65,7 @@ pub fn prepare(session: &mut Session, recipe: &LoadedRecipe) -> Result<Demonstra
             ("demos/sim_transitions", count(&sim)),
             ("time/demos", started.elapsed().as_secs_f64()),
         ];
-        session.log("demos", 0, values.map(|(name, value)| (name.to_string(), value)).to_vec())?;
+        session.sink.log("", "demos", 0, values.map(|(name, value)| (name.to_string(), value)))?;
     }
     let statistics = data::statistics(&buffers, &session.env(recipe, &env)?.spec().action)?;
     Ok(Demonstrations { key, real, sim, statistics })

@@ -9,7 +9,7 @@ use crate::loader::PolicyHandle;
 use crate::observe::film::write_film;
 use crate::observe::{EvalEpisode, EvalGroup, EvalResult};
 use crate::recipe::{ActionChoice, Eval, LoadedRecipe};
-use crate::rollout::{EvaluationPlan, Film, evaluate};
+use crate::rollout::{Evaluation, EvaluationPlan, Film, evaluate};
 
 /// Control periods for which a frame is shown.
 const FILM_SPEED: f64 = 2.0;
@@ -21,7 +21,7 @@ const FILM_SIZE: usize = 160;
 /// # Errors
 /// If a component fails.
 pub fn success_rate(env: &mut dyn Env, policy: &mut dyn Policy, plan: &EvaluationPlan) -> Result<f64> {
-    let (episodes, _) = evaluate(env, policy, plan, |_| ())?;
+    let episodes = evaluate(env, policy, plan, |_| ())?.episodes;
     Ok(episodes.iter().filter(|e| e.success).count() as f64 / episodes.len().max(1) as f64)
 }
 
@@ -43,11 +43,16 @@ pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Eval, policy: &
             let films = if variant == &stage.variants[0] { stage.films } else { 0 };
             let env = session.env(recipe, name)?;
             let control_hz = env.spec().control_hz;
-            let (mut group, films) = measure(env, policy, stage, name, variant, films, |wave| bar.inc(wave as u64))?;
-            for film in films {
-                group.episodes[film.episode].film = Some(save_film(session, name, variant, &film, control_hz)?);
+            let (mut group, found) = measure(env, policy, stage, name, variant, films, |wave| bar.inc(wave as u64))?;
+            for film in &found.films {
+                group.episodes[film.episode].film = Some(save_film(session, name, variant, film, control_hz)?);
             }
-            session.log("eval", result.groups.len() as u64, vec![(format!("eval/{name}/{variant}/success_once"), group.success().rate)])?;
+            let values = vec![
+                (format!("eval/{name}/{variant}/success_once"), group.success().rate),
+                ("time/simulation".into(), found.simulation.as_secs_f64()),
+                ("time/inference".into(), found.inference.as_secs_f64()),
+            ];
+            session.log("eval", result.groups.len() as u64, values)?;
             result.groups.push(group);
             if stop_requested() {
                 return Err(Error::Stopped);
@@ -59,7 +64,7 @@ pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Eval, policy: &
     Ok(result)
 }
 
-/// Runs the episodes of one environment and variant.
+/// Runs the episodes of one environment and variant; the episodes' outcomes are in the group, films and timing beside it.
 ///
 /// # Errors
 /// If a component fails.
@@ -71,7 +76,7 @@ pub fn measure(
     variant: &str,
     films: usize,
     progress: impl FnMut(usize),
-) -> Result<(EvalGroup, Vec<Film>)> {
+) -> Result<(EvalGroup, Evaluation)> {
     let plan = EvaluationPlan {
         seed: stage.seed,
         episodes: stage.episodes,
@@ -82,8 +87,8 @@ pub fn measure(
         film_size: FILM_SIZE,
     };
     let spec = env.spec();
-    let (outcomes, films) = evaluate(env, policy, &plan, progress)?;
-    let episodes = outcomes
+    let mut found = evaluate(env, policy, &plan, progress)?;
+    let episodes = std::mem::take(&mut found.episodes)
         .into_iter()
         .map(|o| EvalEpisode {
             seed: o.seed,
@@ -95,7 +100,7 @@ pub fn measure(
         })
         .collect();
     let in_distribution = spec.variants.first().is_none_or(|first| variant.is_empty() || variant == first);
-    Ok((EvalGroup { env: name.into(), kind: spec.kind, task: String::new(), variant: variant.into(), in_distribution, episodes }, films))
+    Ok((EvalGroup { env: name.into(), kind: spec.kind, task: String::new(), variant: variant.into(), in_distribution, episodes }, found))
 }
 
 /// Returns the animation's path, relative to the run folder.

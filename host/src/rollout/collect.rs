@@ -1,9 +1,9 @@
 //! On-policy rollouts: T chunks in B auto-resetting environments, laid out time-major for the learner.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use twinhost_plugin_api::{ActMode, ActRequest, Batch, Env, Error, Policy, ResetRequest, Result, Reward, Tensor, names};
 
-use super::{chunk_outcomes, derive_seed};
+use super::{chunk_outcomes, derive_seed, timed};
 use crate::loader::RewardHandle;
 
 /// What to collect.
@@ -120,13 +120,6 @@ pub fn collect(env: &mut dyn Env, policy: &mut dyn Policy, rewards: &mut [Weight
     statistics.length_sum = running.lengths.iter().sum();
     statistics.env_steps = plan.chunks * envs * rows.first().map_or(0, |r| r.find(names::REWARD).map_or(0, |t| t.dim(1)));
     Ok(Rollout { data: time_major(&rows, &values)?, statistics })
-}
-
-fn timed<T>(total: &mut Duration, call: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
-    let out = call();
-    *total += start.elapsed();
-    out
 }
 
 fn add_rewards(rewards: &mut [WeightedReward], step: &mut Batch, action: &Tensor) -> Result<()> {

@@ -1,8 +1,9 @@
 //! Evaluation: whole episodes from given seeds, so that every arm of a comparison meets the same ones.
 
+use std::time::Duration;
 use twinhost_plugin_api::{ActMode, ActRequest, Batch, Env, Policy, ResetRequest, Result, Tensor, names};
 
-use super::{chunk_outcomes, derive_seed};
+use super::{chunk_outcomes, derive_seed, timed};
 
 #[derive(Clone, Debug)]
 pub struct EvaluationPlan {
@@ -27,6 +28,15 @@ pub struct EpisodeOutcome {
     pub length: usize,
 }
 
+/// What an evaluation found, and what it spent its time on.
+#[derive(Debug, Default)]
+pub struct Evaluation {
+    pub episodes: Vec<EpisodeOutcome>,
+    pub films: Vec<Film>,
+    pub simulation: Duration,
+    pub inference: Duration,
+}
+
 /// Frames of one episode, one per policy call, u8 `[H, W, 3]`.
 #[derive(Debug)]
 pub struct Film {
@@ -43,15 +53,15 @@ pub fn evaluate(
     policy: &mut dyn Policy,
     plan: &EvaluationPlan,
     mut progress: impl FnMut(usize),
-) -> Result<(Vec<EpisodeOutcome>, Vec<Film>)> {
+) -> Result<Evaluation> {
     let spec = env.spec();
     let chunk = policy.spec().chunk;
-    let mut outcomes = Vec::with_capacity(plan.episodes);
-    let mut films = Vec::new();
+    let mut found = Evaluation::default();
     for first in (0..plan.episodes).step_by(spec.num_envs) {
         let live = spec.num_envs.min(plan.episodes - first);
         let seeds: Vec<u64> = (0..spec.num_envs).map(|i| derive_seed(plan.seed, "episode", (first + i) as u64)).collect();
-        let mut observation = env.reset(&ResetRequest::new(seeds.clone()).variant(&plan.variant))?;
+        let request = ResetRequest::new(seeds.clone()).variant(&plan.variant);
+        let mut observation = timed(&mut found.simulation, || env.reset(&request))?;
         let rows: Vec<usize> = (0..spec.num_envs).collect();
         policy.reset(&rows, &seeds)?;
         let tasks = observation.texts(names::TASK)?;
@@ -73,7 +83,8 @@ pub fn evaluate(
             for film in &mut shots {
                 let row = film.episode - first;
                 if active.contains(&row) {
-                    film.frames.push(env.render(row, "", plan.film_size, plan.film_size)?);
+                    let frame = timed(&mut found.simulation, || env.render(row, "", plan.film_size, plan.film_size))?;
+                    film.frames.push(frame);
                 }
             }
             // Only environments that still run are asked for an action; the others stand still.
@@ -83,9 +94,9 @@ pub fn evaluate(
                 seed: derive_seed(plan.seed, "act", first as u64 ^ (calls << 32)),
                 training: false,
             };
-            let decision = policy.act(&observation.gather_rows(&active)?, &request)?;
+            let decision = timed(&mut found.inference, || policy.act(&observation.gather_rows(&active)?, &request))?;
             let actions = scatter(decision.get(names::ACTION)?, &active, spec.num_envs)?;
-            let step = env.step(&actions)?;
+            let step = timed(&mut found.simulation, || env.step(&actions))?;
             account(&step, &mut active, &mut wave)?;
             observation = step;
             calls += 1;
@@ -99,11 +110,11 @@ pub fn evaluate(
         for film in &mut shots {
             film.frames.push(env.render(film.episode - first, "", plan.film_size, plan.film_size)?);
         }
-        films.append(&mut shots);
-        outcomes.append(&mut wave);
+        found.films.append(&mut shots);
+        found.episodes.append(&mut wave);
         progress(live);
     }
-    Ok((outcomes, films))
+    Ok(found)
 }
 
 fn scatter(actions: &Tensor, rows: &[usize], envs: usize) -> Result<Tensor> {
