@@ -3,10 +3,14 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use crate::loader::Loader;
 use crate::observe::Progress;
+use crate::recipe::Recipe;
 
 pub mod check;
+pub mod child;
 pub mod data;
 pub mod doctor;
 pub mod eval;
@@ -47,6 +51,9 @@ enum Command {
     Report(report::ReportArgs),
     /// Check this machine and say what is missing.
     Doctor(PluginPaths),
+    /// What the host starts itself as.
+    #[command(subcommand, hide = true)]
+    Child(child::ChildCommand),
 }
 
 /// Where to look for plugins besides the usual places.
@@ -55,6 +62,16 @@ pub struct PluginPaths {
     /// Folder or library to search for plugins first (may be given several times).
     #[arg(long, value_name = "PATH")]
     pub plugin_dir: Vec<PathBuf>,
+}
+
+impl PluginPaths {
+    /// A loader that looks here first, then where the recipe says, and does as the recipe wants.
+    pub fn loader(&self, recipe: &Recipe) -> Loader {
+        let mut loader = Loader::new(&self.plugin_dir.iter().chain(&recipe.plugins).cloned().collect::<Vec<_>>());
+        // What is too long for a duration is as good as never.
+        loader.hang_after = Duration::try_from_secs_f64(recipe.hang_after_s).unwrap_or(Duration::MAX);
+        loader
+    }
 }
 
 /// Why the process ends without success, and with which exit code.
@@ -93,6 +110,9 @@ pub fn main() -> ExitCode {
         Ok(logging) => logging,
         Err(error) => return Failure::from(error).report(),
     };
+    if let Ok(binary) = std::env::current_exe() {
+        crate::loader::set_host_binary(binary);
+    }
     let result = match &cli.command {
         Command::Run(args) => run::run(args, &progress, &logging),
         Command::Check(args) => check::run(args),
@@ -101,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Plugin(command) => plugin::run(command),
         Command::Report(args) => report::run(args),
         Command::Doctor(paths) => doctor::run(paths),
+        Command::Child(command) => child::run(command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

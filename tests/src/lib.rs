@@ -22,6 +22,23 @@ pub fn plugin(name: &str) -> PathBuf {
     path
 }
 
+/// A copy of a built plugin library in which every occurrence of `from` reads `to`.
+///
+/// # Panics
+/// If the two differ in length, or `from` does not occur.
+pub fn altered(folder: &Path, plugin_name: &str, from: &[u8], to: &[u8]) -> PathBuf {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = std::fs::read(plugin(plugin_name)).expect("the library is readable");
+    let places: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, window)| *window == from).map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "{} does not occur", String::from_utf8_lossy(from));
+    for at in places {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+    let path = folder.join("libaltered.so");
+    std::fs::write(&path, bytes).expect("the folder is writable");
+    path
+}
+
 /// The repository's root.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository")

@@ -2,27 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use twinhost::loader::{Candidate, Catalog, Kind, Loader, host_services, inspect};
 use twinhost_plugin_api::{Batch, Reward, Tensor, names};
-use twinhost_tests::plugin;
-
-/// A copy of the rewards plugin in which every occurrence of `from` reads `to`.
-fn altered(folder: &Path, from: &[u8], to: &[u8]) -> PathBuf {
-    assert_eq!(from.len(), to.len());
-    let mut bytes = fs::read(plugin("rewards")).unwrap();
-    let mut replaced = 0;
-    for at in 0..bytes.len() - from.len() {
-        if bytes[at..].starts_with(from) {
-            bytes[at..at + from.len()].copy_from_slice(to);
-            replaced += 1;
-        }
-    }
-    assert!(replaced > 0, "{} does not occur", String::from_utf8_lossy(from));
-    let path = folder.join("libaltered.so");
-    fs::write(&path, bytes).unwrap();
-    path
-}
+use twinhost_tests::{altered, plugin};
 
 fn refusal(path: &Path) -> String {
     inspect(path).unwrap_err().to_string()
@@ -45,14 +28,20 @@ fn every_unfit_file_is_refused_with_its_reason() {
     fs::write(&text, "#!/bin/sh\n").unwrap();
     assert!(refusal(&text).contains("not a shared library"));
 
-    let other_api = altered(folder.path(), b"twinhost-plugin api=1 ", b"twinhost-plugin api=9 ");
+    let other_api = altered(folder.path(), "rewards", b"twinhost-plugin api=1 ", b"twinhost-plugin api=9 ");
     let message = refusal(&other_api);
     assert!(message.contains("plugin API 9") && message.contains("speaks 1") && message.contains("rebuild"), "{message}");
 
-    let no_root = altered(folder.path(), b"_1as_0lib_1header_0root_bmodule_bloader", b"_1as_0lib_1header_0root_bmodule_bloadeX");
+    let older = refusal(&altered(folder.path(), "rewards", b"twinhost-plugin api=1 ", b"twinhost-plugin api=0 "));
+    assert!(older.contains("plugin API 0") && older.contains("rebuild"), "{older}");
+    let unreadable = refusal(&altered(folder.path(), "rewards", b"twinhost-plugin api=1 ", b"twinhost-plugin api=o "));
+    assert!(unreadable.contains("unreadable ABI stamp"), "{unreadable}");
+
+    let no_root = altered(folder.path(), "rewards", b"_1as_0lib_1header_0root_bmodule_bloader", b"_1as_0lib_1header_0root_bmodule_bloadeX");
     assert!(refusal(&no_root).contains("root module"));
 
-    let bad_manifest = altered(folder.path(), b"components: [\n        (kind: Reward,", b"components: [\n        (kind: Rewart,");
+    let bad_manifest =
+        altered(folder.path(), "rewards", b"components: [\n        (kind: Reward,", b"components: [\n        (kind: Rewart,");
     let message = refusal(&bad_manifest);
     assert!(message.contains("plugin.ron") && message.contains("line") && message.contains("Rewart"), "{message}");
 
@@ -74,7 +63,7 @@ fn every_unfit_file_is_refused_with_its_reason() {
 #[test]
 fn refused_files_show_up_in_the_catalog_and_in_the_error() {
     let folder = tempfile::tempdir().unwrap();
-    let altered = altered(folder.path(), b"twinhost-plugin api=1 ", b"twinhost-plugin api=7 ");
+    let altered = altered(folder.path(), "rewards", b"twinhost-plugin api=1 ", b"twinhost-plugin api=7 ");
     let catalog = Catalog::discover(&[folder.path().to_path_buf()]);
     assert!(catalog.candidates.iter().any(|c| matches!(c, Candidate::Refused(r) if r.path == altered)));
     let message = catalog.find(Kind::Reward, "no_such_reward").unwrap_err();

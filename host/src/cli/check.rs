@@ -85,7 +85,7 @@ impl Components for Loader {
 /// # Errors
 /// Every mistake of the recipe; or a lock that differs (`--locked`) or cannot be written.
 pub fn run(args: &CheckArgs) -> Result<(), Failure> {
-    let loader = |recipe: &Recipe| Loader::new(&args.plugins.plugin_dir.iter().chain(&recipe.plugins).cloned().collect::<Vec<_>>());
+    let loader = |recipe: &Recipe| args.plugins.loader(recipe);
     let loaded = Recipe::load(&args.recipe, &args.sets, args.arm.as_deref()).map_err(|mut errors| {
         let more = errors.stand_in.take().map_or_else(Vec::new, |recipe| mistakes(&recipe, &loader(&recipe.recipe)));
         shown(errors.and(more))

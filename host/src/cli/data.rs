@@ -109,11 +109,9 @@ struct Maker<'a> {
 impl<'a> Maker<'a> {
     fn new(args: &MakeArgs, progress: &'a Progress) -> Result<Self, Failure> {
         let recipe = Recipe::load(&args.recipe, &args.set, args.arm.as_deref())?;
-        let mut paths = args.paths.plugin_dir.clone();
-        paths.extend(recipe.recipe.plugins.iter().cloned());
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
-            loader: Loader::new(&paths),
+            loader: args.paths.loader(&recipe.recipe),
             data_dir: args.data_dir.clone().unwrap_or_else(data::default_folder),
             threads: recipe.recipe.threads.unwrap_or(cores) as u32,
             recipe,

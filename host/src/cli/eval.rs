@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use twinhost_plugin_api::Policy;
 
 use super::{Failure, PluginPaths};
-use crate::loader::Loader;
 use crate::observe::{EvalResult, Progress, RunLayout};
 use crate::pipeline::{self, RunState};
 use crate::recipe::{LoadedRecipe, Recipe};
@@ -58,9 +57,7 @@ pub fn run(args: &EvalArgs, progress: &Progress) -> Result<(), Failure> {
     if let Some(episodes) = args.episodes {
         stage.episodes = episodes.max(1);
     }
-    let mut plugin_paths = args.paths.plugin_dir.clone();
-    plugin_paths.extend(recipe.recipe.plugins.iter().cloned());
-    let loader = Loader::new(&plugin_paths);
+    let loader = args.paths.loader(&recipe.recipe);
     let threads = super::run::threads(&recipe);
     let mut policy = pipeline::create_policy(&loader, &recipe, threads)?;
     policy.load(&weights)?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 mod author;
 
 use super::{Failure, PluginPaths};
-use crate::loader::{Bundle, Candidate, Catalog, inspect};
+use crate::loader::{Bundle, Candidate, Catalog, inspect, open_in_child};
 
 #[derive(Subcommand, Debug)]
 pub enum PluginCommand {
@@ -94,6 +94,10 @@ fn info(bundle: &Bundle) {
             Err(missing) => println!("requires  {requirement:?}: MISSING, {missing}"),
         }
     }
+    match open_in_child(&bundle.library) {
+        Ok(()) => println!("opens     yes"),
+        Err(reason) => println!("opens     NO: {reason}"),
+    }
     for component in &bundle.manifest.components {
         println!("{:<9} {:<20} {}", component.kind.word(), component.name, component.description);
     }
@@ -104,6 +108,7 @@ fn why(catalog: &Catalog, name: &str) -> Result<(), Failure> {
     if path.is_file() {
         return match inspect(&path) {
             Ok(Some(found)) => {
+                open_in_child(&path).map_err(|reason| Failure::user(format!("{}: {reason}", path.display())))?;
                 println!(
                     "{}: a usable plugin, bundle `{}` {} (sha256 {})",
                     path.display(),

@@ -43,9 +43,7 @@ pub fn run(args: &RunArgs, progress: &Progress, logging: &Logging) -> Result<(),
         (None, None) => return Err(Failure::user("name a recipe, or a run folder with --resume")),
     };
     let first = &arms[0].recipe;
-    let mut plugin_paths = args.paths.plugin_dir.clone();
-    plugin_paths.extend(first.recipe.plugins.iter().cloned());
-    let loader = Loader::new(&plugin_paths);
+    let loader = args.paths.loader(&first.recipe);
     super::check::validate_all(&loader, arms.iter().map(|a| &a.recipe))?;
 
     let about = about(&arms);

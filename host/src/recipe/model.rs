@@ -24,6 +24,8 @@ record! {
         plugins: Vec<PathBuf> = [];
         /// Threads the whole run may keep busy; all cores when left out.
         threads: Option<usize> = None where at_least(1.0);
+        /// Report a component that has not returned from a call for this long, seconds (algorithms: ten times as long).
+        hang_after_s: f64 = 30.0 where above(0.0);
         /// Environments by name; the stages refer to these names. A digital twin is two environments with one interface.
         envs: BTreeMap<String, Env> where non_empty();
         /// The policy all stages work on.

@@ -31,7 +31,8 @@ extern "C" fn log_to_stderr(level: LogLevel, component: RStr<'_>, message: RStr<
 extern "C" fn never() -> bool {
     false
 }
-extern "C" fn std_clock() -> u64 {
+/// Nanoseconds since the first call.
+pub(crate) extern "C" fn std_clock() -> u64 {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     START.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64
 }
