@@ -5,6 +5,7 @@ use twinhost_plugin_api::{ComponentConfig, Error, Result};
 
 use crate::gap::{Gap, GapOverride};
 use crate::objects::{Split, catalogue};
+use crate::observe::STATE_NAMES;
 use crate::render::Format;
 
 /// Physics step, seconds.
@@ -39,6 +40,9 @@ pub enum RewardMode {
     Dense,
     /// `Dense` divided by its value on success.
     NormalizedDense,
+    /// `Sparse` plus what `NormalizedDense` has gained since the last control step: potential-based shaping (Ng, Harada and Russell, 1999),
+    /// which tells good steps from bad ones at once and pays nothing for lingering.
+    Shaped,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -55,6 +59,9 @@ pub struct TabletopConfig {
     pub cameras: Vec<String>,
     pub width: usize,
     pub height: usize,
+    /// Entries of `observation.state`, of `x`, `y`, `z`, `rx`, `ry`, `rz`, `finger_left`, `finger_right`. A policy that imitates demonstrations
+    /// tends to read the hand's position instead of looking where the object is; without it, it has to look.
+    pub state: Vec<String>,
     /// Smooth edges in observations (four samples per pixel), at about twice the rendering time on a CPU.
     pub antialias: bool,
     pub reward: RewardMode,
@@ -83,6 +90,7 @@ impl Default for TabletopConfig {
             cameras: vec!["base".into()],
             width: 64,
             height: 64,
+            state: STATE_NAMES.map(String::from).to_vec(),
             antialias: false,
             reward: RewardMode::Sparse,
             terminate_on_success: true,
@@ -136,6 +144,20 @@ impl TabletopConfig {
             }
             if self.cameras[..i].contains(camera) {
                 return Err(Error::config(format!("cameras[{i}]"), format!("`{camera}` is listed twice")));
+            }
+        }
+        if self.state.is_empty() {
+            return Err(Error::config("state", format!("name at least one entry of: {}", STATE_NAMES.join(", "))));
+        }
+        for (i, name) in self.state.iter().enumerate() {
+            if !STATE_NAMES.contains(&name.as_str()) {
+                return Err(Error::config(
+                    format!("state[{i}]"),
+                    format!("there is no entry `{name}`; there are: {}", STATE_NAMES.join(", ")),
+                ));
+            }
+            if self.state[..i].contains(name) {
+                return Err(Error::config(format!("state[{i}]"), format!("`{name}` is listed twice")));
             }
         }
         let known = catalogue();

@@ -272,6 +272,7 @@ impl Instance {
         for flag in [self.progress.grasped_once, self.progress.succeeded_once, self.progress.lost_once, self.progress.first_done] {
             out.flag(flag);
         }
+        out.f64s(self.progress.potential.as_slice());
         for number in [self.first_seed, self.episode, self.seed, self.step] {
             out.u64(number);
         }
@@ -299,8 +300,10 @@ impl Instance {
             return Err(damaged());
         }
         let (auto_reset, privileged, done, open) = (from.flag()?, from.flag()?, from.flag()?, from.flag()?);
-        let progress =
-            Progress { grasped_once: from.flag()?, succeeded_once: from.flag()?, lost_once: from.flag()?, first_done: from.flag()? };
+        let flags = [from.flag()?, from.flag()?, from.flag()?, from.flag()?];
+        let [grasped_once, succeeded_once, lost_once, first_done] = flags;
+        let potential = from.f64s()?.first().copied();
+        let progress = Progress { grasped_once, succeeded_once, lost_once, first_done, potential };
         let (first_seed, episode, seed, step) = (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
         let instruction = String::from_utf8(from.bytes()?.to_vec()).map_err(|_| damaged())?;
         let [x, y, z, w, i, j, k] = from.array::<7>()?;

@@ -9,7 +9,7 @@ use crate::kinematics::pointing_down;
 use crate::measure::Measured;
 use crate::random::{Purpose, normal, rng};
 
-/// `observation.state`: tool position (m) in the world, rotation vector (rad) from pointing straight down, both finger positions (m).
+/// What `observation.state` can hold: tool position (m) in the world, rotation vector (rad) from pointing straight down, both finger positions (m).
 pub const STATE_NAMES: [&str; 8] = ["x", "y", "z", "rx", "ry", "rz", "finger_left", "finger_right"];
 pub const ACTION_NAMES: [&str; 7] = ["dx", "dy", "dz", "rx", "ry", "rz", "gripper"];
 
@@ -54,7 +54,10 @@ pub fn image_name(camera: &str) -> String {
 }
 
 pub fn features(config: &TabletopConfig) -> Vec<FeatureSpec> {
-    let mut features = vec![FeatureSpec::new(names::STATE, DType::F32, &[8]).named(&STATE_NAMES)];
+    let mut features = vec![
+        FeatureSpec::new(names::STATE, DType::F32, &[config.state.len()])
+            .named(&config.state.iter().map(String::as_str).collect::<Vec<_>>()),
+    ];
     for camera in &config.cameras {
         features.push(
             FeatureSpec::new(image_name(camera), DType::U8, &[config.height, config.width, 3]).named(&["height", "width", "channel"]),
@@ -117,7 +120,11 @@ pub fn state(measured: &Measured, gap: &Gap, seed: u64, step: u64) -> [f32; 8] {
 pub fn insert(batch: &mut Batch, prefix: &str, config: &TabletopConfig, rows: &[&Observation]) {
     let count = rows.len();
     let name = |feature: &str| format!("{prefix}{feature}");
-    batch.insert(name(names::STATE), Tensor::from_vec(rows.iter().flat_map(|r| r.state).collect(), &[count, 8]));
+    let entries: Vec<usize> = config.state.iter().filter_map(|wanted| STATE_NAMES.iter().position(|n| n == wanted)).collect();
+    batch.insert(
+        name(names::STATE),
+        Tensor::from_vec(rows.iter().flat_map(|r| entries.iter().map(|&i| r.state[i])).collect(), &[count, entries.len()]),
+    );
     for (i, camera) in config.cameras.iter().enumerate() {
         let mut pixels = Vec::with_capacity(count * config.height * config.width * 3);
         for row in rows {

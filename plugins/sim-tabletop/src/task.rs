@@ -15,13 +15,15 @@ use crate::measure::Measured;
 use crate::objects::Object;
 
 /// What an episode remembers for its reward and its subtasks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
     pub grasped_once: bool,
     pub succeeded_once: bool,
     pub lost_once: bool,
     /// The first subtask is done.
     pub first_done: bool,
+    /// Normalised dense reward of the last control step; `None` before the first.
+    pub potential: Option<f64>,
 }
 
 /// One control step judged.
@@ -66,10 +68,13 @@ pub fn judge(task: TaskKind, mode: RewardMode, measured: &Measured, object: &Obj
     progress.succeeded_once |= judged.success;
     progress.first_done |= judged.first_done;
     let dense = if judged.success { full_reward(task) } else { judged.dense };
+    let normalized = dense / full_reward(task);
+    let gained = normalized - progress.potential.replace(normalized).unwrap_or(normalized);
     let reward = match mode {
         RewardMode::Sparse => sparse,
         RewardMode::Dense => dense,
-        RewardMode::NormalizedDense => dense / full_reward(task),
+        RewardMode::NormalizedDense => normalized,
+        RewardMode::Shaped => sparse + gained,
     };
     Verdict { reward, success: judged.success }
 }

@@ -82,6 +82,23 @@ fn pick_place_sparse_reward_counts_each_event_once() {
     assert!(progress.succeeded_once && progress.lost_once);
 }
 
+/// Events as in the sparse reward, and the change of the normalised dense reward, so that the shaping of a whole episode is its last value
+/// less its first one, whatever lies between.
+#[test]
+fn shaped_reward_adds_what_the_dense_one_gained() {
+    let near = Measured { thing: at(-0.15, 0.26, 0.3), tcp: at(-0.12, 0.26, 0.34), ..idle() };
+    let held = Measured { grasped: true, finger_force: 10.0, ..near.clone() };
+    let placed = Measured { thing: at(-0.15, 0.06, 0.025), support_force: 0.5, ..idle() };
+    let mut progress = Progress::default();
+    let story = [&near, &held, &held, &near, &placed];
+    let rewards = story.map(|m| judge(TaskKind::PickPlace, RewardMode::Shaped, m, &cube(), &mut progress).reward);
+    let (reached, carried) = (1.0 - 0.5f64.tanh(), (1.0 - 0.5f64.tanh()) + 1.0 + (1.0 - 2.0f64.tanh()));
+    let expected = [0.0, 0.2 + (carried - reached) / 5.0, 0.0, (reached - carried) / 5.0, 1.0 + (5.0 - reached) / 5.0];
+    for (reward, expected) in rewards.into_iter().zip(expected) {
+        close(reward, expected);
+    }
+}
+
 #[test]
 fn lifting_ends_the_grasp_subtask() {
     let mut progress = Progress::default();
