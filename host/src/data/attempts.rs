@@ -30,8 +30,10 @@ pub trait Actor {
 }
 
 pub struct Decision {
-    /// f32 `[B, 1, A]`
+    /// What is executed and recorded, f32 `[B, 1, A]`.
     pub action: Tensor,
+    /// What is executed instead while `action` is recorded.
+    pub disturbed: Option<Tensor>,
     /// Rows in which the actor has nothing more to do: the attempt ends here.
     pub over: Vec<bool>,
     /// Further features `[B, ...]` to store with this step.
@@ -188,7 +190,7 @@ fn wave(env: &mut dyn Env, actor: &mut dyn Actor, collection: &Collection, attem
         if recordings.iter().all(|r| !r.active) {
             break;
         }
-        let step = env.step(&decision.action)?;
+        let step = env.step(decision.disturbed.as_ref().unwrap_or(&decision.action))?;
         for (row, recording) in recordings.iter_mut().enumerate().filter(|(_, r)| r.active) {
             recording.add(&collection.info, row, &observation, &decision, &step)?;
         }

@@ -16,6 +16,7 @@ pub enum Purpose {
     Recording,
     Generation,
     Expert,
+    Disturbance,
 }
 
 /// The generator for position `k` of step `step` (64 numbers per position): ChaCha8 with seed and purpose as key, the step as stream and

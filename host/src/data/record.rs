@@ -101,6 +101,7 @@ impl Actor for Expert<'_> {
             .collect();
         self.step += 1;
         self.chunk = Some((actions, done + 1));
-        Ok(Decision { action: Tensor::from_vec(now, &[active.len(), 1, self.dim]), over: vec![false; active.len()], notes: Batch::new() })
+        let action = Tensor::from_vec(now, &[active.len(), 1, self.dim]);
+        Ok(Decision { action, disturbed: None, over: vec![false; active.len()], notes: Batch::new() })
     }
 }

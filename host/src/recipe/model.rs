@@ -127,6 +127,11 @@ record! {
         action_noise: f64 = 0.05 where between(0.0, 1.0);
         /// Also add that noise while interpolating.
         noise_during_interpolation: bool = false;
+        /// Probability of a disturbance in a control step: noise on the pose actions that is executed but not recorded, so that the
+        /// demonstrations show how to get back on course (DART, arXiv 1703.09327).
+        disturbance_probability: f64 = 0.0 where between(0.0, 1.0);
+        /// Standard deviation of a disturbance, in action units of [-1, 1].
+        disturbance: f64 = 0.5 where between(0.0, 2.0);
         /// How the source demonstration is chosen.
         selection: Selection = ();
         /// Choose a source for every subtask instead of once per episode.

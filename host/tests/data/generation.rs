@@ -31,6 +31,8 @@ fn settings(episodes: usize) -> SimDemos {
         fixed_steps: 0,
         action_noise: 0.05,
         noise_during_interpolation: false,
+        disturbance_probability: 0.0,
+        disturbance: 0.5,
         selection: Selection { strategy: Strategy::Random, k: 3 },
         select_per_subtask: false,
         offset_range: (0, 1),
@@ -136,6 +138,34 @@ fn generated_episodes_do_not_depend_on_the_number_of_environments() {
             assert_same(&dataset.episode(e).unwrap(), &one.episode(e).unwrap());
         }
     }
+}
+
+/// In the point mass a step moves by 5 cm times the action executed, so what was executed can be read off the states: a disturbed step
+/// moves otherwise than recorded, and the next recorded actions lead back.
+#[test]
+fn disturbances_are_executed_but_not_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = recorded(&dir.path().join("demos"), 5, 1);
+    let share = |probability: f64| {
+        let settings = SimDemos { action_noise: 0.0, disturbance_probability: probability, attempts_per_episode: 100, ..settings(10) };
+        let folder = dir.path().join(format!("disturbed-{probability}"));
+        generated(&folder, &source, &settings, 4, TOLERANCE).unwrap();
+        let dataset = Dataset::open(&folder).unwrap();
+        let (mut disturbed, mut steps) = (0, 0);
+        for e in 0..10 {
+            let episode = dataset.episode(e).unwrap();
+            let (eef, action) = (episode.floats("observation.state").unwrap(), episode.floats("action").unwrap());
+            for t in 1..episode.len() {
+                let moved = eef[4 * t] - eef[4 * (t - 1)];
+                disturbed += usize::from((moved - 0.05 * action[7 * (t - 1)]).abs() > 1e-5);
+                steps += 1;
+            }
+        }
+        disturbed as f64 / steps as f64
+    };
+    assert_eq!(share(0.0), 0.0);
+    let seen = share(0.2);
+    assert!((0.1..0.3).contains(&seen), "{seen}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Carrying out attempts, one per environment: plan a subtask when the last is over, steer, add noise.
 
+use rand::RngCore as _;
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 use twinhost_plugin_api::{Batch, DType, EnvSpec, SubtaskSpec, Tensor};
@@ -32,6 +33,7 @@ pub struct Generator<'a> {
 struct Attempt {
     planning: ChaCha8Rng,
     noise: ChaCha8Rng,
+    disturbance: ChaCha8Rng,
     /// `[demo][subtask] -> [start, end)` with this attempt's offsets.
     cuts: Vec<Vec<(usize, usize)>>,
     next_subtask: usize,
@@ -123,6 +125,7 @@ impl Actor for Generator<'_> {
             Attempt {
                 planning,
                 noise: draws::at(self.seed, Purpose::Noise, number, 0),
+                disturbance: draws::at(self.seed, Purpose::Disturbance, number, 0),
                 cuts,
                 next_subtask: 0,
                 demo: 0,
@@ -141,6 +144,7 @@ impl Actor for Generator<'_> {
         let (eef, base, objects) = (poses(observation, EEF_POSE)?, poses(observation, TARGET_POSE)?, poses(observation, OBJECT_POSES)?);
         let per_row = objects.len() / rows.max(1);
         let mut action = vec![0f32; rows * self.action_dim];
+        let mut disturbances = Vec::new();
         let mut over = vec![false; rows];
         let mut sources = vec![0i64; rows];
         for row in (0..rows).filter(|&r| active[r]) {
@@ -159,10 +163,25 @@ impl Actor for Generator<'_> {
             for (slot, value) in out[6..].iter_mut().zip(&waypoint.gripper) {
                 *slot = *value as f32;
             }
+            if draws::unit(attempt.disturbance.next_u64()) < self.settings.disturbance_probability {
+                for entry in 0..6 {
+                    let noise = self.settings.disturbance * draws::normal(&mut attempt.disturbance);
+                    disturbances.push((row * self.action_dim + entry, noise as f32));
+                }
+            }
             sources[row] = self.demos[attempt.demo].episode as i64;
         }
+        let shape = [rows, 1, self.action_dim];
+        let disturbed = (!disturbances.is_empty()).then(|| {
+            let mut executed = action.clone();
+            for (at, noise) in disturbances {
+                executed[at] = (executed[at] + noise).clamp(-1.0, 1.0);
+            }
+            Tensor::from_vec(executed, &shape)
+        });
         Ok(Decision {
-            action: Tensor::from_vec(action, &[rows, 1, self.action_dim]),
+            action: Tensor::from_vec(action, &shape),
+            disturbed,
             over,
             notes: Batch::new().with(SOURCE_EPISODE, Tensor::from_vec(sources, &[rows, 1])),
         })
