@@ -1,20 +1,37 @@
 //! Embeds the project templates: every file under `templates/<kind>/<language>/` becomes part of the binary. A new template is a new folder.
+//! So does the source of the SDK, which projects are built against.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 fn main() {
-    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("templates");
-    let mut files = Vec::new();
-    collect(&root, &mut files);
+    let host = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let mut templates = Vec::new();
+    collect(&host.join("templates"), &mut templates);
+    embed("templates.rs", "/// Path under `templates/`, and text.\npub(super) static FILES", &host.join("templates"), templates);
+
+    // Of a host that is built from the published crate, the SDK is published too, and nothing is embedded.
+    let checkout = host.parent().expect("the host is a folder of the checkout");
+    let mut sdk = Vec::new();
+    if checkout.join("plugin-api/Cargo.toml").is_file() {
+        println!("cargo:rerun-if-changed={}", checkout.join("Cargo.toml").display());
+        sdk.push(checkout.join("Cargo.toml"));
+        collect(&checkout.join("plugin-api"), &mut sdk);
+    }
+    sdk.retain(|file| file.extension().is_some_and(|e| e == "rs" || e == "toml" || e == "wit"));
+    embed("sdk.rs", "/// Path in the checkout, and text.\nstatic FILES", checkout, sdk);
+}
+
+/// Writes a table of the files' paths under `root` and their texts.
+fn embed(name: &str, head: &str, root: &Path, mut files: Vec<PathBuf>) {
     files.sort();
-    let mut table = String::from("/// Path under `templates/`, and text.\npub(super) static FILES: &[(&str, &str)] = &[\n");
+    let mut table = format!("{head}: &[(&str, &str)] = &[\n");
     for file in &files {
-        let relative = file.strip_prefix(&root).expect("files lie under the root");
+        let relative = file.strip_prefix(root).expect("files lie under the root");
         table.push_str(&format!("    ({:?}, include_str!({:?})),\n", relative.display().to_string(), file.display().to_string()));
     }
     table.push_str("];\n");
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it")).join("templates.rs");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it")).join(name);
     fs::write(out, table).expect("the build folder is writable");
 }
 

@@ -109,7 +109,8 @@ fn stages(records: &[Record], ran: &LoadedRecipe, asked: &LoadedRecipe, full: bo
     let scale = |records: usize, per_record: f64, wanted: f64| if full { 1.0 } else { wanted / (records as f64 * per_record) };
     let (ran, asked) = (&ran.recipe.stages, &asked.recipe.stages);
     let mut out = Vec::new();
-    let demos = |s: &twinhost::recipe::Stages| s.demos.real.as_ref().map_or(0, |d| d.episodes) + s.demos.sim.as_ref().map_or(0, |d| d.episodes);
+    let demos =
+        |s: &twinhost::recipe::Stages| s.demos.real.as_ref().map_or(0, |d| d.episodes) + s.demos.sim.as_ref().map_or(0, |d| d.episodes);
     let made = of("demos", 0).map(|r| r.time.get("time/demos").copied().unwrap_or(0.0)).sum::<f64>();
     let seconds = made * demos(asked) as f64 / demos(ran).max(1) as f64;
     out.push(("demos", Seconds { wall: seconds, simulation: seconds, ..Seconds::default() }));
@@ -144,7 +145,8 @@ fn measure() -> Result<()> {
     let records = read_records(&folder.path().join("run/metrics.jsonl"))?;
     let stages = stages(&records, &ran, &asked, full);
     let total = stages.iter().fold(Seconds::default(), |sum, (_, s)| sum.plus(*s));
-    let env = asked.recipe.stages.rl.as_ref().map_or_else(|| asked.recipe.envs.keys().next().cloned().unwrap_or_default(), |rl| rl.env.clone());
+    let env =
+        asked.recipe.stages.rl.as_ref().map_or_else(|| asked.recipe.envs.keys().next().cloned().unwrap_or_default(), |rl| rl.env.clone());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u32;
     let [seeing, blind] = stepping(&loader, &recipe, &env, threads)?;
     let rendering = (1.0 - blind / seeing).clamp(0.0, 1.0);

@@ -8,6 +8,7 @@
 mod error;
 mod pack;
 mod project;
+mod sdk;
 mod templates;
 mod tools;
 

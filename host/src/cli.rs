@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::loader::Loader;
+use crate::loader::{Loader, Trust};
 use crate::observe::Progress;
-use crate::recipe::Recipe;
+use crate::recipe::{self, Recipe};
 
 pub mod check;
 pub mod child;
@@ -70,6 +70,10 @@ impl PluginPaths {
         let mut loader = Loader::new(&self.plugin_dir.iter().chain(&recipe.plugins).cloned().collect::<Vec<_>>());
         // What is too long for a duration is as good as never.
         loader.hang_after = Duration::try_from_secs_f64(recipe.hang_after_s).unwrap_or(Duration::MAX);
+        loader.trust = match recipe.trust {
+            recipe::Trust::Any => Trust::Any,
+            recipe::Trust::Locked => Trust::Locked,
+        };
         loader
     }
 }

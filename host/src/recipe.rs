@@ -133,6 +133,24 @@ impl Resolution {
     }
 }
 
+/// Where a component lives decides nothing about what is made with it.
+fn without_isolation(mut node: Node) -> Node {
+    match &mut node.kind {
+        Kind::Struct { fields, .. } => {
+            if fields.iter().any(|f| f.name == "component") {
+                fields.retain(|f| f.name != "isolation");
+            }
+            // A component's own configuration stays as it is.
+            for field in fields.iter_mut().filter(|f| f.name != "config") {
+                field.value = without_isolation(field.value.clone());
+            }
+        }
+        Kind::List(items) => items.iter_mut().for_each(|item| *item = without_isolation(item.clone())),
+        _ => {}
+    }
+    node
+}
+
 impl LoadedRecipe {
     /// A mistake found after loading, shown at the field it is about, e.g. `stages.eval.variants[1]`.
     pub fn finding(&self, path: &str, message: impl Into<String>, help: Option<String>) -> Finding {
@@ -179,7 +197,7 @@ impl LoadedRecipe {
     pub fn fingerprint(&self, paths: &[&str]) -> String {
         let mut hasher = Sha256::new();
         for path in paths {
-            let text = overrides::find(&self.root, path).map_or_else(String::new, |n| Printed::of(n).text);
+            let text = overrides::find(&self.root, path).map_or_else(String::new, |n| Printed::of(&without_isolation(n.clone())).text);
             hasher.update(format!("{path}={text}\n"));
         }
         hex::encode(hasher.finalize())

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use twinhost::loader::{EnvHandle, Loader, host_services};
+use twinhost::loader::{EnvHandle, Loader, Trust, host_services};
 use twinhost_plugin_api::{ActMode, ActRequest, Batch, Env, ErrorKind, Policy, ResetRequest, Result, Reward, Robot, Tensor, names};
 use twinhost_tests::{host, outcome, plugin};
 
@@ -57,7 +57,11 @@ fn after_a_panic_a_component_is_left_alone_but_a_robot_is_still_told_to_stop() {
     let error = env.reset(&ResetRequest::new(vec![1, 2])).unwrap_err().to_string();
     assert!(error.contains("env `faulty_env`, reset: it panicked in an earlier call"), "{error}");
 
-    let mut robot = loader().robot("faulty_robot", "(fault: Panic)", host_services(1, 0)).unwrap();
+    let error = loader().robot("faulty_robot", "", host_services(1, 0)).err().unwrap().to_string();
+    assert!(error.contains("`faulty_robot` drives hardware") && error.contains("trust: Locked"), "{error}");
+    let mut loader = loader();
+    loader.trust = Trust::Trial;
+    let mut robot = loader.robot("faulty_robot", "(fault: Panic)", host_services(1, 0)).unwrap();
     robot.connect().unwrap();
     robot.enable().unwrap();
     let error = robot.command(&Tensor::from_vec(vec![0.5f32], &[1])).unwrap_err().to_string();

@@ -1,13 +1,14 @@
 //! New projects: the folder `templates/<kind>/<language>/` of the source, written out under the author's own name.
 //!
 //! A file's name loses a trailing `.template`; in its text the markers `{{name}}` (as typed), `{{crate}}` (with `_`), `{{Type}}` (CamelCase)
-//! and `{{plugin_api}}` (the SDK as a Cargo dependency) are replaced.
+//! and `{{plugin_api}}`, `{{plugin_api_testkit}}`, `{{plugin_torch}}` (parts of the SDK as Cargo dependencies) are replaced.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::error::{During as _, Error, Result};
+use super::sdk::Sdk;
 
 include!(concat!(env!("OUT_DIR"), "/templates.rs"));
 
@@ -61,13 +62,14 @@ pub fn write(kind: &str, language: Language, name: &str, folder: &Path) -> Resul
     if std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) || folder.is_file() {
         return Err(Error::Project(format!("{} exists already: choose another name, or another folder with --into", folder.display())));
     }
+    let sdk = if files.iter().any(|(_, text)| text.contains("{{plugin_")) { Sdk::installed()? } else { Sdk::published() };
     let mut written = Vec::new();
     for (path, text) in files {
         let relative = PathBuf::from(path.strip_suffix(".template").unwrap_or(path));
         let target = folder.join(&relative);
         let parent = target.parent().unwrap_or(folder);
         std::fs::create_dir_all(parent).during("create", parent)?;
-        std::fs::write(&target, filled(text, name)).during("write", &target)?;
+        std::fs::write(&target, filled(text, name, &sdk)).during("write", &target)?;
         written.push(relative);
     }
     Ok(written)
@@ -94,27 +96,19 @@ fn check_name(name: &str) -> Result<()> {
     Err(Error::Project(format!("`{name}` does not do as a name: begin with a letter, then letters, digits, `-` and `_`, all lower-case")))
 }
 
-fn filled(text: &str, name: &str) -> String {
+fn filled(text: &str, name: &str, sdk: &Sdk) -> String {
     let camel: String = name.split(['-', '_']).map(capitalised).collect();
     text.replace("{{name}}", name)
         .replace("{{crate}}", &name.replace('-', "_"))
         .replace("{{Type}}", &camel)
-        .replace("{{plugin_api}}", &plugin_api())
+        .replace("{{plugin_api}}", &sdk.dependency("plugin-api", &[]))
+        .replace("{{plugin_api_testkit}}", &sdk.dependency("plugin-api", &["testkit"]))
+        .replace("{{plugin_torch}}", &sdk.dependency("plugin-api/torch", &[]))
 }
 
 fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
-}
-
-/// The SDK as a Cargo dependency: the checkout this host was built from while that is there, the published crate otherwise.
-fn plugin_api() -> String {
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("plugin-api");
-    let version = env!("CARGO_PKG_VERSION");
-    match checkout.join("Cargo.toml").is_file() {
-        true => format!("{{ version = \"{version}\", path = {:?} }}", checkout.display().to_string()),
-        false => format!("\"{version}\""),
-    }
 }
 
 #[cfg(test)]
@@ -133,8 +127,8 @@ mod tests {
             let library = if language == Language::Native { "libmy_first_plugin.so" } else { "my-first_plugin.wasm" };
             assert_eq!(manifest.library, library, "{kind}/{language}");
             for (path, text) in FILES.iter().filter(|(path, _)| path.starts_with(&format!("{kind}/{language}/"))) {
-                let text = filled(text, "my-first_plugin");
-                for marker in ["{{name}}", "{{crate}}", "{{Type}}", "{{plugin_api}}"] {
+                let text = filled(text, "my-first_plugin", &Sdk::published());
+                for marker in ["{{name}}", "{{crate}}", "{{Type}}", "{{plugin_"] {
                     assert!(!text.contains(marker), "{path} keeps {marker}");
                 }
             }

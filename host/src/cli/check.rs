@@ -15,7 +15,7 @@ use super::{Failure, PluginPaths};
 use crate::loader::{Kind, Loader, host_services};
 use crate::recipe::diagnostics::closest;
 use crate::recipe::lock::{Lock, LockedPlugin};
-use crate::recipe::{Config, Finding, LoadedRecipe, Recipe, RecipeErrors};
+use crate::recipe::{Config, Finding, Isolation, LoadedRecipe, Recipe, RecipeErrors};
 
 #[derive(Args, Debug)]
 pub struct CheckArgs {
@@ -49,8 +49,8 @@ pub trait Components {
     fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String>;
     /// # Errors
     /// If the component refuses its configuration or does not load; so for the next two.
-    fn env(&self, component: &str, config: &str) -> Result<EnvSpec, Error>;
-    fn policy(&self, component: &str, config: &str) -> Result<PolicySpec, Error>;
+    fn env(&self, component: &str, config: &str, isolation: Isolation) -> Result<EnvSpec, Error>;
+    fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error>;
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error>;
 }
 
@@ -64,13 +64,21 @@ impl Components for Loader {
             abi: bundle.stamp.clone(),
         })
     }
-    fn env(&self, component: &str, config: &str) -> Result<EnvSpec, Error> {
+    fn env(&self, component: &str, config: &str, isolation: Isolation) -> Result<EnvSpec, Error> {
         use twinhost_plugin_api::Env as _;
-        Loader::env(self, component, config, host_services(1, 0)).map(|env| env.spec())
+        match isolation {
+            Isolation::InProcess => Loader::env(self, component, config, host_services(1, 0)),
+            Isolation::Process => self.isolated_env(component, config, host_services(1, 0)),
+        }
+        .map(|env| env.spec())
     }
-    fn policy(&self, component: &str, config: &str) -> Result<PolicySpec, Error> {
+    fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
         use twinhost_plugin_api::Policy as _;
-        Loader::policy(self, component, config, host_services(1, 0)).map(|policy| policy.spec())
+        match isolation {
+            Isolation::InProcess => Loader::policy(self, component, config, host_services(1, 0)),
+            Isolation::Process => self.isolated_policy(component, config, host_services(1, 0)),
+        }
+        .map(|policy| policy.spec())
     }
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         use twinhost_plugin_api::{Algorithm as _, Policy as _};
@@ -184,11 +192,13 @@ impl Components for Memory<'_> {
     fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
         self.components.plugin(kind, component)
     }
-    fn env(&self, component: &str, config: &str) -> Result<EnvSpec, Error> {
-        remember(&self.envs, &[component, config], || self.components.env(component, config))
+    fn env(&self, component: &str, config: &str, isolation: Isolation) -> Result<EnvSpec, Error> {
+        let place = format!("{isolation:?}");
+        remember(&self.envs, &[component, config, &place], || self.components.env(component, config, isolation))
     }
-    fn policy(&self, component: &str, config: &str) -> Result<PolicySpec, Error> {
-        remember(&self.policies, &[component, config], || self.components.policy(component, config))
+    fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
+        let place = format!("{isolation:?}");
+        remember(&self.policies, &[component, config, &place], || self.components.policy(component, config, isolation))
     }
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         remember(&self.algorithms, &[component, config, policy.0, policy.1], || self.components.algorithm(component, config, policy))
@@ -236,7 +246,7 @@ impl Check<'_> {
     fn envs(&mut self) -> Envs {
         let loaded = self.loaded;
         let make = |(name, env): (&String, &crate::recipe::Env)| {
-            let spec = self.create(Kind::Env, &env.component, &env.config, |c| c.env(&env.component, &env.config.ron))?;
+            let spec = self.create(Kind::Env, &env.component, &env.config, |c| c.env(&env.component, &env.config.ron, env.isolation))?;
             Some((name.clone(), spec))
         };
         loaded.recipe.envs.iter().filter_map(make).collect()
@@ -246,10 +256,13 @@ impl Check<'_> {
     fn policy(&mut self, envs: &Envs) -> Option<String> {
         let loaded = self.loaded;
         let policy = &loaded.recipe.policy;
-        let spec = self.create(Kind::Policy, &policy.component, &policy.config, |c| c.policy(&policy.component, &policy.config.ron));
+        let spec = self
+            .create(Kind::Policy, &policy.component, &policy.config, |c| c.policy(&policy.component, &policy.config.ron, policy.isolation));
         if let Some(real) = &loaded.recipe.stages.demos.real {
             let expert = &real.expert;
-            self.create(Kind::Policy, &expert.component, &expert.config, |c| c.policy(&expert.component, &expert.config.ron));
+            self.create(Kind::Policy, &expert.component, &expert.config, |c| {
+                c.policy(&expert.component, &expert.config.ron, expert.isolation)
+            });
         }
         let Some(spec) = spec else {
             let defaults = self.components.plugin(Kind::Policy, &policy.component).is_ok();

@@ -10,6 +10,12 @@ use crate::loader;
 pub enum ChildCommand {
     /// Open a plugin library and say so.
     Open { library: PathBuf },
+    /// Be the process of one component.
+    Component {
+        /// Number of the host's process; without it, there is nothing to do.
+        #[arg(long)]
+        parent: u32,
+    },
 }
 
 /// # Errors
@@ -17,5 +23,9 @@ pub enum ChildCommand {
 pub fn run(command: &ChildCommand) -> Result<(), Failure> {
     match command {
         ChildCommand::Open { library } => loader::open_and_tell(library),
+        ChildCommand::Component { parent } => {
+            loader::serve(*parent);
+            Ok(())
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::data::sets::Sets;
 use crate::data::{self, Dataset, Stored, describe};
 use crate::loader::{Kind, Loader, host_services};
 use crate::observe::{Progress, film};
-use crate::pipeline::create_env;
+use crate::pipeline::{create_env, create_expert};
 use crate::recipe::{LoadedRecipe, RealDemos, Recipe};
 use crate::rollout::derive_seed;
 
@@ -147,7 +147,7 @@ impl<'a> Maker<'a> {
         let (component, config) = (&stage.expert.component, &stage.expert.config);
         // As a run creates it, so that both make the same set.
         let services = host_services(1, derive_seed(self.recipe.recipe.seed, "expert", 0));
-        self.loader.policy(component, &config.ron, services).map_err(|e| match e.kind {
+        create_expert(&self.loader, &stage.expert, services).map_err(|e| match e.kind {
             ErrorKind::InvalidConfig => self.recipe.locate(config, component, &e).into(),
             _ => e.context(format!("{} `{component}`", Kind::Policy)).into(),
         })

@@ -1,9 +1,11 @@
-//! `host plugin list|info|why`: what was found, what it contains, and why something is not used; and the author's side in [`author`].
+//! `host plugin list|info|why`: what was found, what it contains, and why something is not used; and the author's side in [`author`] and [`test`].
 
 use clap::Subcommand;
 use std::path::PathBuf;
 
 mod author;
+mod test;
+mod trust;
 
 use super::{Failure, PluginPaths};
 use crate::loader::{Bundle, Candidate, Catalog, inspect, open_in_child};
@@ -33,6 +35,10 @@ pub enum PluginCommand {
     New(author::NewArgs),
     /// Build a project into what the host loads.
     Build(author::BuildArgs),
+    /// Try out a plugin: conformance checks, one score card for each component.
+    Test(test::TestArgs),
+    /// Allow a plugin, or an author's key, where a recipe says `trust: Locked`.
+    Trust(trust::TrustArgs),
     /// Build a project and make one file of it to hand on.
     Pack(author::PackArgs),
 }
@@ -55,6 +61,8 @@ pub fn run(command: &PluginCommand) -> Result<(), Failure> {
         PluginCommand::Why { name, paths } => why(&Catalog::discover(&paths.plugin_dir), name),
         PluginCommand::New(args) => author::new(args),
         PluginCommand::Build(args) => author::build_project(args),
+        PluginCommand::Test(args) => test::run(args),
+        PluginCommand::Trust(args) => trust::run(args),
         PluginCommand::Pack(args) => author::pack_project(args),
     }
 }

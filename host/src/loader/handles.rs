@@ -4,6 +4,8 @@
 use abi_stable::std_types::{ROption, RResult, RString, RVec};
 use serde::de::DeserializeOwned;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use twinhost_plugin_api::v1::algorithm::AlgorithmBox;
 use twinhost_plugin_api::v1::env::EnvBox;
@@ -14,6 +16,7 @@ use twinhost_plugin_api::{
     ResetRequest, Result, Reward, RewardSpec, Tensor, UpdateRequest,
 };
 
+use super::isolation::Status;
 use super::manifest::Kind;
 use super::watchdog::{Call, Watch};
 use twinhost_plugin_api::checks;
@@ -26,6 +29,8 @@ pub struct Handle<B, S> {
     watch: Watch,
     /// A panic may have left the component half changed, so it is not called again.
     panicked: bool,
+    /// Of a component in a process of its own.
+    elsewhere: Option<Arc<Status>>,
 }
 
 pub type EnvHandle = Handle<EnvBox, EnvSpec>;
@@ -48,11 +53,27 @@ impl<B, S: DeserializeOwned> Handle<B, S> {
         let (json, inner) = created.map_err(|e| if e.kind == ErrorKind::Panic { e.context(Call::Create.word()) } else { e })?;
         let spec = serde_json::from_str(&json)
             .map_err(|e| Error::internal(format!("{name} describes itself in a way this host does not understand: {e}")))?;
-        Ok(Self { name, inner, spec, watch, panicked: false })
+        Ok(Self { name, inner, spec, watch, panicked: false, elsewhere: None })
     }
 }
 
 impl<B, S> Handle<B, S> {
+    /// The same handle for a component in a process of its own.
+    pub(super) fn elsewhere(mut self, status: Arc<Status>) -> Self {
+        self.elsewhere = Some(status);
+        self
+    }
+
+    /// The component's own process has ended, and a reset starts it again.
+    pub fn is_down(&self) -> bool {
+        self.elsewhere.as_ref().is_some_and(|status| status.down.load(Ordering::Relaxed))
+    }
+
+    /// Number of the component's own process, if it has one.
+    pub fn process_id(&self) -> Option<u32> {
+        self.elsewhere.as_ref().map(|status| status.process.load(Ordering::Relaxed)).filter(|process| *process != 0)
+    }
+
     pub(super) fn spec_ref(&self) -> &S {
         &self.spec
     }

@@ -1,6 +1,7 @@
 //! `plugin.ron`: what a bundle says it contains and needs.
 
 use serde::{Deserialize, Serialize};
+use twinhost_plugin_api::FeatureSpec;
 
 /// Component kinds of API v1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,6 +42,21 @@ pub struct ComponentEntry {
     pub name: String,
     #[serde(default)]
     pub description: String,
+    /// What it can be tried out with: `host plugin test` does.
+    #[serde(default)]
+    pub example: Example,
+}
+
+/// What a component can be tried out with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Example {
+    /// Its configuration, RON text.
+    pub config: String,
+    /// Shape and dtype, without leading axes, of what a reward or policy reads.
+    pub features: Vec<FeatureSpec>,
+    /// The policy that an algorithm trains.
+    pub policy: Option<String>,
 }
 
 /// A large native library that the host opens by path before the plugin, so that the plugin carries no path itself.
@@ -68,8 +84,10 @@ impl Manifest {
     /// # Errors
     /// One sentence with line and column.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let manifest: Manifest =
-            ron::from_str(text).map_err(|e| format!("its plugin.ron is wrong at line {}: {}", e.span.start.line, e.code))?;
+        let manifest: Manifest = ron::Options::default()
+            .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
+            .from_str(text)
+            .map_err(|e| format!("its plugin.ron is wrong at line {}: {}", e.span.start.line, e.code))?;
         if manifest.components.is_empty() {
             return Err("its plugin.ron lists no components".into());
         }

@@ -3,18 +3,20 @@
 use abi_stable::library::{LibraryError, lib_header_from_path};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use twinhost_plugin_api::v1::module::PluginModuleRef;
 use twinhost_plugin_api::v1::policy::DifferentiableBox;
-use twinhost_plugin_api::{Error, ErrorKind, HostServices, Result};
+use twinhost_plugin_api::{EnvKind, EnvSpec, Error, ErrorKind, HostServices, Result};
 
 use super::devices::{CameraHandle, RobotHandle, TeleopHandle};
 use super::discovery::{Bundle, Catalog};
 use super::handles::{AlgorithmHandle, EnvHandle, PolicyHandle, RewardHandle};
+use super::isolation::{Launch, RemoteEnv, RemotePolicy, RemoteReward};
 use super::libraries;
 use super::manifest::Kind;
 use super::probe;
+use super::trust::{self, Trust};
 use twinhost_plugin_api::checks;
 
 /// A catalog plus the libraries opened so far. Libraries stay open until the process ends.
@@ -22,12 +24,14 @@ pub struct Loader {
     pub catalog: Catalog,
     /// A component that has not returned from a call for this long is reported.
     pub hang_after: Duration,
+    /// Which libraries may be opened.
+    pub trust: Trust,
     modules: Mutex<HashMap<PathBuf, PluginModuleRef>>,
 }
 
 impl Loader {
     pub fn new(explicit: &[PathBuf]) -> Self {
-        Self { catalog: Catalog::discover(explicit), hang_after: Duration::from_secs(30), modules: Mutex::default() }
+        Self { catalog: Catalog::discover(explicit), hang_after: Duration::from_secs(30), trust: Trust::Any, modules: Mutex::default() }
     }
 
     fn module(&self, kind: Kind, reference: &str) -> Result<(PluginModuleRef, String)> {
@@ -48,6 +52,7 @@ impl Loader {
         let refuse = |reason: String| {
             Error::new(ErrorKind::Io, format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()))
         };
+        trust::admit(self.trust, bundle).map_err(refuse)?;
         probe::first_opening(bundle).map_err(refuse)?;
         for requirement in &bundle.manifest.requires {
             libraries::open(requirement).map_err(refuse)?;
@@ -63,8 +68,72 @@ impl Loader {
         let (module, name) = self.module(Kind::Env, reference)?;
         let create = || module.create_env()(name.as_str().into(), config.into(), services);
         let handle = EnvHandle::new(Kind::Env, &name, self.hang_after, create, |inner| inner.spec())?;
-        checks::env_spec(handle.spec_ref())?;
+        self.fit(handle.spec_ref())?;
         Ok(handle)
+    }
+
+    fn fit(&self, spec: &EnvSpec) -> Result<()> {
+        checks::env_spec(spec)?;
+        if spec.kind == EnvKind::Real {
+            trust::admit_hardware(self.trust).map_err(Error::input)?;
+        }
+        Ok(())
+    }
+
+    /// What starts a component in a process of its own, without opening its library here.
+    fn launch(&self, kind: Kind, reference: &str, config: &str, services: HostServices) -> Result<Launch> {
+        let (bundle, component) = self.catalog.find(kind, reference).map_err(Error::input)?;
+        let named = |reason: String| Error::io(format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()));
+        trust::admit(self.trust, bundle).map_err(named)?;
+        Ok(Launch {
+            kind,
+            library: bundle.library.clone(),
+            component: component.name.clone(),
+            config: config.into(),
+            services,
+            limit: self.hang_after,
+            status: Arc::default(),
+        })
+    }
+
+    /// An environment in a process of its own.
+    ///
+    /// # Errors
+    /// As [`Loader::env`], or how the process ended.
+    pub fn isolated_env(&self, reference: &str, config: &str, services: HostServices) -> Result<EnvHandle> {
+        let launch = self.launch(Kind::Env, reference, config, services)?;
+        let (name, status) = (launch.component.clone(), launch.status.clone());
+        let create = || RemoteEnv::start(launch).map(twinhost_plugin_api::env::boxed).into();
+        let handle = EnvHandle::new(Kind::Env, &name, self.patience(), create, |inner| inner.spec())?;
+        self.fit(handle.spec_ref())?;
+        Ok(handle.elsewhere(status))
+    }
+
+    /// A policy in a process of its own; it acts and cannot be trained.
+    ///
+    /// # Errors
+    /// As [`Loader::isolated_env`].
+    pub fn isolated_policy(&self, reference: &str, config: &str, services: HostServices) -> Result<PolicyHandle> {
+        let launch = self.launch(Kind::Policy, reference, config, services)?;
+        let (name, status) = (launch.component.clone(), launch.status.clone());
+        let create = || RemotePolicy::start(launch).map(twinhost_plugin_api::policy::boxed).into();
+        Ok(PolicyHandle::new(Kind::Policy, &name, self.patience(), create, |inner| inner.spec())?.elsewhere(status))
+    }
+
+    /// A reward in a process of its own.
+    ///
+    /// # Errors
+    /// As [`Loader::isolated_env`].
+    pub fn isolated_reward(&self, reference: &str, config: &str, services: HostServices) -> Result<RewardHandle> {
+        let launch = self.launch(Kind::Reward, reference, config, services)?;
+        let (name, status) = (launch.component.clone(), launch.status.clone());
+        let create = || RemoteReward::start(launch).map(twinhost_plugin_api::reward::boxed).into();
+        Ok(RewardHandle::new(Kind::Reward, &name, self.patience(), create, |inner| inner.spec())?.elsewhere(status))
+    }
+
+    /// A component that is ended when it hangs need not be reported before.
+    fn patience(&self) -> Duration {
+        self.hang_after.saturating_mul(8)
     }
 
     /// # Errors
@@ -93,8 +162,9 @@ impl Loader {
     }
 
     /// # Errors
-    /// As [`Loader::env`].
+    /// As [`Loader::env`], or if nothing says which plugins may drive hardware.
     pub fn robot(&self, reference: &str, config: &str, services: HostServices) -> Result<RobotHandle> {
+        trust::admit_hardware(self.trust).map_err(|reason| Error::input(format!("robot `{reference}` {reason}")))?;
         let (module, name) = self.module(Kind::Robot, reference)?;
         let create = || module.create_robot()(name.as_str().into(), config.into(), services);
         RobotHandle::new(Kind::Robot, &name, self.hang_after, create, |inner| inner.spec())

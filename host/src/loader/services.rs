@@ -2,11 +2,13 @@
 
 use abi_stable::std_types::RStr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 use twinhost_plugin_api::{HostServices, LogLevel};
 
 static CANCELLED: AtomicBool = AtomicBool::new(false);
+/// In a component's own process: where the host's wish to stop can be read.
+static HOSTS_WISH: OnceLock<&'static AtomicU32> = OnceLock::new();
 
 extern "C" fn log(level: LogLevel, component: RStr<'_>, message: RStr<'_>) {
     let (component, message) = (component.as_str(), message.as_str());
@@ -19,7 +21,7 @@ extern "C" fn log(level: LogLevel, component: RStr<'_>, message: RStr<'_>) {
 }
 
 extern "C" fn cancelled() -> bool {
-    CANCELLED.load(Ordering::Relaxed)
+    CANCELLED.load(Ordering::Relaxed) || HOSTS_WISH.get().is_some_and(|wish| wish.load(Ordering::Relaxed) != 0)
 }
 
 extern "C" fn monotonic_ns() -> u64 {
@@ -30,6 +32,12 @@ extern "C" fn monotonic_ns() -> u64 {
 /// Asks every component to return as soon as it can.
 pub fn cancel_now() {
     CANCELLED.store(true, Ordering::Relaxed);
+}
+
+/// From now on this process' components stop when the host's do.
+pub(super) fn obey(wish: &'static AtomicU32) {
+    // A process serves one host.
+    let _ = HOSTS_WISH.set(wish);
 }
 
 pub fn is_cancelled() -> bool {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use twinhost_plugin_api::{DatasetStatistics, Env};
 
-use super::session::{Session, located, stop_requested};
+use super::session::{Session, create_expert, located, stop_requested};
 use super::{Error, Result};
 use crate::data::sets::{Sets, Tell};
 use crate::data::{self, EpisodeBuffer, Stored};
@@ -77,7 +77,7 @@ fn real_set(session: &mut Session, recipe: &LoadedRecipe, stage: &RealDemos) -> 
     let order = Sets { data_dir, recipe, loader }.real(stage, kind)?;
     let expert = || {
         let services = host_services(1, derive_seed(recipe.recipe.seed, "expert", 0));
-        let created = loader.policy(&stage.expert.component, &stage.expert.config.ron, services);
+        let created = create_expert(loader, &stage.expert, services);
         located(recipe, Kind::Policy, &stage.expert.component, &stage.expert.config, created)
     };
     with_progress(progress, "real", stage.episodes, |tell| order.record(stage, env, expert, tell))

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use twinhost_plugin_api::{ActMode, Env, Policy};
 
-use super::session::{Session, stop_requested};
+use super::session::{Session, stop_requested, with_restarts};
 use super::{Error, Result};
-use crate::loader::PolicyHandle;
+use crate::loader::{EnvHandle, PolicyHandle};
 use crate::observe::film::write_film;
 use crate::observe::{EvalEpisode, EvalGroup, EvalResult};
 use crate::recipe::{ActionChoice, Eval, LoadedRecipe};
@@ -69,13 +69,13 @@ pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Eval, policy: &
 /// # Errors
 /// If a component fails.
 pub fn measure(
-    env: &mut dyn Env,
+    env: &mut EnvHandle,
     policy: &mut dyn Policy,
     stage: &Eval,
     name: &str,
     variant: &str,
     films: usize,
-    progress: impl FnMut(usize),
+    mut progress: impl FnMut(usize),
 ) -> Result<(EvalGroup, Evaluation)> {
     let plan = EvaluationPlan {
         seed: stage.seed,
@@ -87,7 +87,7 @@ pub fn measure(
         film_size: FILM_SIZE,
     };
     let spec = env.spec();
-    let mut found = evaluate(env, policy, &plan, progress)?;
+    let mut found = with_restarts(env, |env| Ok(evaluate(env, policy, &plan, &mut progress)?))?;
     let episodes = std::mem::take(&mut found.episodes)
         .into_iter()
         .map(|o| EvalEpisode {

@@ -11,7 +11,7 @@ use twinhost_plugin_api::{ActMode, Algorithm, Anchor, Batch, Policy, UpdateReque
 use super::checkpoint::{StagePosition, stage_key};
 use super::demos::Demonstrations;
 use super::evaluation::success_rate;
-use super::session::{Session, stop_requested};
+use super::session::{Session, stop_requested, with_restarts};
 use super::{Error, Result};
 use crate::data::{EpisodeBuffer, MixedSampler};
 use crate::recipe::{LoadedRecipe, Rl};
@@ -69,7 +69,7 @@ pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Rl, before: Opt
                 films: 0,
                 film_size: 0,
             };
-            let rate = success_rate(session.env(recipe, &stage.env)?, &mut policy, &plan)?;
+            let rate = with_restarts(session.env(recipe, &stage.env)?, |env| success_rate(env, &mut policy, &plan))?;
             session.log("rl", iteration, vec![("eval/success_once".into(), rate)])?;
         }
         let plan = RolloutPlan {
@@ -78,7 +78,7 @@ pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Rl, before: Opt
             seed: derive_seed(seed, "rollout", iteration),
             variant: String::new(),
         };
-        let rollout = collect(session.env(recipe, &stage.env)?, &mut policy, &mut [], &plan)?;
+        let rollout = with_restarts(session.env(recipe, &stage.env)?, |env| Ok(collect(env, &mut policy, &mut [], &plan)?))?;
         let collected = started.elapsed();
         let mut anchor = anchor_for(stage, demos.real.as_ref(), chunk, derive_seed(seed, "anchor", iteration))?;
         let request = UpdateRequest { seed: derive_seed(seed, "update", iteration), iteration, total_iterations: total };

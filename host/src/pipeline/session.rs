@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use twinhost_plugin_api::{Algorithm, Policy};
+use twinhost_plugin_api::{Algorithm, HostServices, Policy};
 
 use super::checkpoint::{Checkpoints, RunState, StagePosition};
 use super::{Error, Result};
 use crate::data::{Cameras, EpisodeBuffer, Stored};
 use crate::loader::{AlgorithmHandle, EnvHandle, Kind, Loader, PolicyHandle, host_services};
 use crate::observe::{MetricSink, Progress, RunDir};
-use crate::recipe::{Component, LoadedRecipe, Recipe};
+use crate::recipe::{Component, Isolation, LoadedRecipe, Recipe};
 use crate::rollout::derive_seed;
 
 /// Times the user asked to stop: once means "finish the step and save", twice means "now".
@@ -156,7 +156,7 @@ impl Session {
 /// Text that determines an environment: equal text, equal environment.
 pub fn env_definition(recipe: &Recipe, name: &str) -> Result<String> {
     let env = recipe.envs.get(name).ok_or_else(|| Error::Unfit(format!("the recipe has no environment `{name}`")))?;
-    Ok(format!("{} {}", env.component, env.config.ron))
+    Ok(format!("{} {:?} {}", env.component, env.isolation, env.config.ron))
 }
 
 /// Puts a refused configuration into the recipe's own text; other errors get the component's name.
@@ -178,8 +178,11 @@ pub(super) fn located<T>(
 pub fn create_env(loader: &Loader, recipe: &LoadedRecipe, name: &str, threads: u32) -> Result<EnvHandle> {
     let env = recipe.recipe.envs.get(name).ok_or_else(|| Error::Unfit(format!("the recipe has no environment `{name}`")))?;
     let services = host_services(threads, derive_seed(recipe.recipe.seed, "env", 0));
-    let handle = located(recipe, Kind::Env, &env.component, &env.config, loader.env(&env.component, &env.config.ron, services))?;
-    Ok(handle)
+    let created = match env.isolation {
+        Isolation::InProcess => loader.env(&env.component, &env.config.ron, services),
+        Isolation::Process => loader.isolated_env(&env.component, &env.config.ron, services),
+    };
+    located(recipe, Kind::Env, &env.component, &env.config, created)
 }
 
 /// # Errors
@@ -187,7 +190,43 @@ pub fn create_env(loader: &Loader, recipe: &LoadedRecipe, name: &str, threads: u
 pub fn create_policy(loader: &Loader, recipe: &LoadedRecipe, threads: u32) -> Result<PolicyHandle> {
     let policy = &recipe.recipe.policy;
     let services = host_services(threads, derive_seed(recipe.recipe.seed, "policy", 0));
-    located(recipe, Kind::Policy, &policy.component, &policy.config, loader.policy(&policy.component, &policy.config.ron, services))
+    let created = match policy.isolation {
+        Isolation::InProcess => loader.policy(&policy.component, &policy.config.ron, services),
+        Isolation::Process => loader.isolated_policy(&policy.component, &policy.config.ron, services),
+    };
+    located(recipe, Kind::Policy, &policy.component, &policy.config, created)
+}
+
+/// A scripted policy that demonstrates.
+///
+/// # Errors
+/// As [`Loader::policy`].
+pub fn create_expert(loader: &Loader, expert: &Component, services: HostServices) -> twinhost_plugin_api::Result<PolicyHandle> {
+    match expert.isolation {
+        Isolation::InProcess => loader.policy(&expert.component, &expert.config.ron, services),
+        Isolation::Process => loader.isolated_policy(&expert.component, &expert.config.ron, services),
+    }
+}
+
+/// Starts of a component's own process, before its failure is the run's.
+const MOST_RESTARTS: u32 = 3;
+
+/// Does something with an environment, again from the beginning if the environment's own process ended meanwhile. What is done must be a
+/// function of seeds alone.
+///
+/// # Errors
+/// As `run`; a process that ends again and again is told like any other failure.
+pub(super) fn with_restarts<T>(env: &mut EnvHandle, mut run: impl FnMut(&mut EnvHandle) -> Result<T>) -> Result<T> {
+    let mut restarts = 0;
+    loop {
+        match run(env) {
+            Err(error) if env.is_down() && restarts < MOST_RESTARTS => {
+                restarts += 1;
+                tracing::warn!("{error} (now, {restarts} of at most {MOST_RESTARTS} times)");
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// # Errors

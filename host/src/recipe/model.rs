@@ -26,6 +26,8 @@ record! {
         threads: Option<usize> = None where at_least(1.0);
         /// Report a component that has not returned from a call for this long, seconds (algorithms: ten times as long).
         hang_after_s: f64 = 30.0 where above(0.0);
+        /// Which plugins may be loaded.
+        trust: Trust = Any;
         /// Environments by name; the stages refer to these names. A digital twin is two environments with one interface.
         envs: BTreeMap<String, Env> where non_empty();
         /// The policy all stages work on.
@@ -40,6 +42,26 @@ record! {
     }
 }
 
+choice! {
+    /// Which plugins may be loaded.
+    pub enum Trust {
+        /// Everything but what drives hardware.
+        Any,
+        /// What the user has allowed with `host plugin trust`, by hash or by key; hardware needs this.
+        Locked,
+    }
+}
+
+choice! {
+    /// Where a component lives.
+    pub enum Isolation {
+        /// In the host's process: fastest, and a crash takes the host along.
+        InProcess,
+        /// In a process of its own: a crash, an exit or a hang is the component's failure, and it is started again.
+        Process,
+    }
+}
+
 record! {
     /// A vectorised environment, simulated or real.
     pub struct Env {
@@ -47,6 +69,8 @@ record! {
         component: String where non_empty();
         /// The component's own configuration, which also says how many instances run side by side (`num_envs`).
         config: Config = ();
+        /// Where it lives.
+        isolation: Isolation = InProcess;
     }
 }
 
@@ -59,6 +83,8 @@ record! {
         config: Config = ();
         /// Folder with weights to start from; drawn at random when left out.
         init: Option<PathBuf> = None;
+        /// Where it lives; one that is trained lives in the host's process.
+        isolation: Isolation = InProcess;
     }
 }
 
@@ -69,6 +95,8 @@ record! {
         component: String where non_empty();
         /// The component's own configuration.
         config: Config = ();
+        /// Where it lives; an algorithm lives in the host's process.
+        isolation: Isolation = InProcess;
     }
 }
 

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use super::diagnostics::{Finding, suggest};
-use super::model::Recipe;
+use super::model::{Isolation, Recipe};
 use super::overrides::find;
 use super::syntax::Node;
+
+const REMEDY: &str = "write InProcess, or leave the field out";
 
 /// Everything that is wrong with a recipe whose single fields are all right.
 pub fn check(recipe: &Recipe, root: &Node) -> Vec<Finding> {
@@ -13,6 +15,7 @@ pub fn check(recipe: &Recipe, root: &Node) -> Vec<Finding> {
     rules.environments();
     rules.demonstrations();
     rules.evaluation();
+    rules.isolation();
     rules.files();
     rules.findings
 }
@@ -95,6 +98,23 @@ impl Rules<'_> {
                     self.report(&format!("stages.eval.{field}[{i}]"), format!("`{name}` is listed twice"), "keep one of the two");
                 }
             }
+        }
+    }
+
+    /// Gradients do not cross between processes.
+    fn isolation(&mut self) {
+        let stages = &self.recipe.stages;
+        let sft = stages.sft.as_ref().map(|s| ("stages.sft.algorithm.isolation", &s.algorithm));
+        let rl = stages.rl.as_ref().map(|s| ("stages.rl.algorithm.isolation", &s.algorithm));
+        let algorithms: Vec<_> = sft.into_iter().chain(rl).collect();
+        let trained = !algorithms.is_empty();
+        let apart: Vec<&str> = algorithms.iter().filter(|(_, a)| a.isolation == Isolation::Process).map(|(path, _)| *path).collect();
+        for path in apart {
+            self.report(path, "an algorithm cannot live in a process of its own: gradients do not cross between processes", REMEDY);
+        }
+        if trained && self.recipe.policy.isolation == Isolation::Process {
+            let message = "a policy that is trained cannot live in a process of its own: gradients do not cross between processes";
+            self.report("policy.isolation", message, REMEDY);
         }
     }
 

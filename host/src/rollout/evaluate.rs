@@ -48,12 +48,7 @@ pub struct Film {
 ///
 /// # Errors
 /// Whatever the components report.
-pub fn evaluate(
-    env: &mut dyn Env,
-    policy: &mut dyn Policy,
-    plan: &EvaluationPlan,
-    mut progress: impl FnMut(usize),
-) -> Result<Evaluation> {
+pub fn evaluate(env: &mut dyn Env, policy: &mut dyn Policy, plan: &EvaluationPlan, mut progress: impl FnMut(usize)) -> Result<Evaluation> {
     let spec = env.spec();
     let chunk = policy.spec().chunk;
     let mut found = Evaluation::default();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::tensor::DType;
 
 /// One named feature of an observation, without the batch axis.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureSpec {
     pub name: String,
     pub dtype: DType,

@@ -127,6 +127,33 @@ impl Tensor {
         })
     }
 
+    /// A tensor of a dtype known only at run time, from its raw bytes in this machine's order.
+    ///
+    /// # Errors
+    /// If the bytes do not fill the shape, a boolean is neither 0 nor 1, or the dtype is `F16`/`BF16`.
+    pub fn from_bytes(dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Self> {
+        let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        if elements.and_then(|n| n.checked_mul(dtype.size())) != Some(bytes.len()) {
+            return Err(Error::input(format!("{} bytes do not fill a tensor of {dtype:?} {shape:?}", bytes.len())));
+        }
+        macro_rules! numbers {
+            ($t:ty) => {{
+                let values = bytes.chunks_exact(size_of::<$t>()).map(|b| <$t>::from_ne_bytes(b.try_into().expect("chunks have that size")));
+                Ok(Self::from_vec(values.collect(), shape))
+            }};
+        }
+        match dtype {
+            DType::U8 => Ok(Self::from_vec(bytes.to_vec(), shape)),
+            DType::I32 => numbers!(i32),
+            DType::I64 => numbers!(i64),
+            DType::F32 => numbers!(f32),
+            DType::F64 => numbers!(f64),
+            DType::Bool if bytes.iter().all(|b| *b <= 1) => Ok(Self::from_vec(bytes.iter().map(|b| *b == 1).collect(), shape)),
+            DType::Bool => Err(Error::input("a boolean is neither 0 nor 1")),
+            DType::F16 | DType::BF16 => Err(Error::unsupported(format!("tensors of {dtype:?} cannot be made on the CPU side"))),
+        }
+    }
+
     pub fn dtype(&self) -> DType {
         self.dtype
     }
@@ -324,6 +351,16 @@ mod tests {
     fn a_wrong_dtype_is_named() {
         let e = Tensor::zeros::<u8>(&[2, 2]).as_slice::<f32>().unwrap_err().to_string();
         assert!(e.contains("F32") && e.contains("U8") && e.contains("[2, 2]"), "{e}");
+    }
+
+    #[test]
+    fn bytes_become_the_tensor_they_came_from_or_nothing() {
+        let t = Tensor::from_vec(vec![1.5f32, -2.0], &[1, 2]);
+        let again = Tensor::from_bytes(DType::F32, &[1, 2], t.bytes().unwrap()).unwrap();
+        assert_eq!(again.as_slice::<f32>().unwrap(), [1.5, -2.0]);
+        assert!(Tensor::from_bytes(DType::F32, &[3], t.bytes().unwrap()).is_err());
+        assert!(Tensor::from_bytes(DType::F32, &[usize::MAX, 8], t.bytes().unwrap()).is_err());
+        assert!(Tensor::from_bytes(DType::Bool, &[1], &[2]).is_err());
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Config {
     pub after: u64,
     /// How long `Hang` hangs.
     pub seconds: f64,
+    /// A file: the fault shows only while it does not exist, and makes it.
+    pub once: String,
     pub num_envs: usize,
     /// Length of an episode, control steps.
     pub episode: usize,
@@ -58,7 +60,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { fault: Fault::Nothing, when: When::Main, after: 0, seconds: 1.0, num_envs: 2, episode: 20 }
+        Self { fault: Fault::Nothing, when: When::Main, after: 0, seconds: 1.0, once: String::new(), num_envs: 2, episode: 20 }
     }
 }
 
@@ -103,6 +105,9 @@ impl Trigger {
 }
 
 fn act(config: &Config) -> Result<()> {
+    if !config.once.is_empty() && std::fs::File::create_new(&config.once).is_err() {
+        return Ok(());
+    }
     match config.fault {
         Fault::Panic => panic!("the gripper is jammed"),
         Fault::Error => return Err(Error::internal("the gripper is jammed")),

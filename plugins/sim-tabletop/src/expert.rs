@@ -82,13 +82,19 @@ const NEEDS: [&str; 7] = [
 /// Reads one row of privileged state.
 fn scene(observation: &Batch, row: usize) -> Result<Scene> {
     let slice = |name: &str, width: usize| -> Result<&[f64]> {
-        let values = observation.slice::<f64>(name)?;
+        let (tensor, values) = (observation.get(name)?, observation.slice::<f64>(name)?);
+        if tensor.row_len() != width {
+            return Err(Error::input(format!("feature `{name}` must have {width} numbers a row, got the shape {:?}", tensor.shape())));
+        }
         values
             .get(row * width..(row + 1) * width)
             .ok_or_else(|| Error::input(format!("feature `{name}` has no row {row} of {width} numbers")))
     };
     let objects = slice(observe::OBJECT_POSES, 32)?;
     let kinds = observation.slice::<i64>(observe::TASK_KIND)?;
+    if kinds.len() != observation.get(observe::EEF_POSE)?.dim(0) {
+        return Err(Error::input(format!("feature `{}` must have one number a row, got {}", observe::TASK_KIND, kinds.len())));
+    }
     let task = match kinds.get(row) {
         Some(0) => TaskKind::PickPlace,
         Some(1) => TaskKind::PushCube,

@@ -39,7 +39,7 @@ impl Components for Shelf {
             _ => Err(format!("no plugin provides the {kind} `{component}`")),
         }
     }
-    fn env(&self, _: &str, config: &str) -> Result<EnvSpec, Error> {
+    fn env(&self, _: &str, config: &str, _: Isolation) -> Result<EnvSpec, Error> {
         let cell: Cell = ComponentConfig::new(config).parse()?;
         let subtask = SubtaskSpec { name: "grasp".into(), object: Some(0), termination_signal: None };
         Ok(EnvSpec {
@@ -55,7 +55,7 @@ impl Components for Shelf {
             pose_delta_scale: Some((0.1, 0.1)),
         })
     }
-    fn policy(&self, component: &str, config: &str) -> Result<PolicySpec, Error> {
+    fn policy(&self, component: &str, config: &str, _: Isolation) -> Result<PolicySpec, Error> {
         if config != "()" {
             return Err(Error::config("layers", "must be from 1 to 9, got 0"));
         }
@@ -199,13 +199,13 @@ impl Components for Counting {
     fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
         Shelf.plugin(kind, component)
     }
-    fn env(&self, component: &str, config: &str) -> Result<EnvSpec, Error> {
+    fn env(&self, component: &str, config: &str, isolation: Isolation) -> Result<EnvSpec, Error> {
         self.0.set(self.0.get() + 1);
-        Shelf.env(component, config)
+        Shelf.env(component, config, isolation)
     }
-    fn policy(&self, component: &str, config: &str) -> Result<PolicySpec, Error> {
+    fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
         self.0.set(self.0.get() + 1);
-        Shelf.policy(component, config)
+        Shelf.policy(component, config, isolation)
     }
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         self.0.set(self.0.get() + 1);

@@ -1,0 +1,85 @@
+//! The conformance checks of the SDK, run on a built bundle: one score card for each of its components.
+//!
+//! What a component is tried out with stands in its manifest (`example`); a policy that reads what an environment of the same bundle
+//! shows is tried out on that.
+
+use twinhost_plugin_api::testkit::{self, ScoreCard, Settings};
+use twinhost_plugin_api::{Batch, Env, Error, ErrorKind, HostServices, Policy, ResetRequest, Result, Tensor};
+
+use super::discovery::Bundle;
+use super::manifest::{ComponentEntry, Kind};
+use super::native::Loader;
+
+/// Rows recorded from an environment for a policy.
+const RECORDED_STEPS: usize = 8;
+
+/// Examines every component of a bundle; `settings` gives the effort. The loader should have [`Trust::Trial`](super::Trust::Trial).
+pub fn examine(loader: &Loader, bundle: &Bundle, settings: impl Fn() -> Settings) -> Vec<ScoreCard> {
+    let components = &bundle.manifest.components;
+    components.iter().map(|component| one(loader, bundle, component, settings())).collect()
+}
+
+fn one(loader: &Loader, bundle: &Bundle, component: &ComponentEntry, settings: Settings) -> ScoreCard {
+    let (name, config) = (component.name.as_str(), component.example.config.as_str());
+    let reference = format!("{}:{name}", bundle.manifest.name);
+    let settings = component.example.features.iter().cloned().fold(settings, Settings::feature);
+    match component.kind {
+        Kind::Env => testkit::env(name, &settings, |services| loader.env(&reference, config, services)),
+        Kind::Reward => testkit::reward(name, &settings, |services| loader.reward(&reference, config, services)),
+        Kind::Robot => testkit::robot(name, &settings, |services| loader.robot(&reference, config, services)),
+        Kind::Camera => testkit::camera(name, &settings, |services| loader.camera(&reference, config, services)),
+        Kind::Teleop => testkit::teleop(name, &settings, |services| loader.teleop(&reference, config, services)),
+        Kind::Policy => {
+            let settings = match recorded(loader, bundle, &reference, config) {
+                Some(rows) => settings.recorded(rows),
+                None => settings,
+            };
+            testkit::policy(name, &settings, |services| loader.policy(&reference, config, services))
+        }
+        Kind::Algorithm => testkit::algorithm(name, &settings, |services| {
+            let policy = component.example.policy.as_deref().ok_or_else(|| {
+                Error::new(ErrorKind::Unsupported, "its manifest names no policy to try it out with: add `example: (policy: \"...\")`")
+            })?;
+            trained(loader, &reference, config, policy, services)
+        }),
+    }
+}
+
+/// An algorithm with a fresh policy to train.
+fn trained(loader: &Loader, reference: &str, config: &str, policy: &str, services: HostServices) -> Result<super::AlgorithmHandle> {
+    let example = loader.catalog.find(Kind::Policy, policy).map_err(Error::input)?.1.example.config.clone();
+    let mut policy = loader.policy(policy, &example, services)?;
+    let side = policy.differentiable().ok_or_else(|| Error::unsupported("that policy has no differentiable side"))?;
+    loader.algorithm(reference, config, services, side)
+}
+
+/// What a policy sees in an environment of its own bundle, if it reads nothing else.
+fn recorded(loader: &Loader, bundle: &Bundle, policy: &str, config: &str) -> Option<Batch> {
+    let services = HostServices::standalone(1, 0);
+    let needs = loader.policy(policy, config, services).ok()?.spec().observation;
+    let env = bundle.manifest.components.iter().find(|c| c.kind == Kind::Env)?;
+    let mut env = loader.env(&format!("{}:{}", bundle.manifest.name, env.name), &env.example.config, services).ok()?;
+    let spec = env.spec();
+    let shown = |need: &String| spec.observation.iter().chain(&spec.privileged).any(|f| f.name == *need);
+    if !needs.iter().all(shown) {
+        return None;
+    }
+    let request = ResetRequest::new((0..spec.num_envs as u64).collect()).auto_reset().privileged();
+    let still = Tensor::zeros::<f32>(&[spec.num_envs, 1, spec.action.dim()]);
+    let mut rows = vec![only(&env.reset(&request).ok()?, &needs)?];
+    for _ in 0..RECORDED_STEPS {
+        rows.push(only(&env.step(&still).ok()?, &needs)?);
+    }
+    Batch::concat_rows(&rows.iter().collect::<Vec<_>>()).ok()
+}
+
+fn only(batch: &Batch, needs: &[String]) -> Option<Batch> {
+    let mut out = Batch::new();
+    for need in needs {
+        out.insert(need.as_str(), batch.find(need)?.try_clone().ok()?);
+    }
+    for (name, texts) in batch.iter_texts() {
+        out.insert_text(name, texts.iter().map(ToString::to_string).collect());
+    }
+    Some(out)
+}
