@@ -12,8 +12,8 @@ use twinhost_tests::{host, outcome, root};
 /// The smoke recipe, cut down to what still passes through every stage.
 const SHORT: [&str; 8] = [
     "stages.demos.sim.episodes=4",
-    "stages.sft.steps=30",
-    "stages.rl.iterations=3",
+    "stages.sft.steps=80",
+    "stages.rl.iterations=10",
     "stages.rl.chunks=3",
     "stages.eval.episodes=4",
     "stages.eval.films=0",
@@ -29,6 +29,8 @@ fn start(folder: &Path, run: &str) -> std::process::Command {
     }
     command
 }
+
+const KILLS: u64 = 20;
 
 /// What must be equal: the metrics but for times, and the weights of every stage.
 fn fingerprint(run: &Path) -> (String, Vec<(String, u64, String)>) {
@@ -66,12 +68,17 @@ fn a_run_is_repeatable_and_survives_kill_9_and_ctrl_c() {
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(fingerprint(&folder.path().join("again")), expected, "equal seeds gave different runs");
 
-    // Die at moments spread over the run, each time a little later; the run must still get through.
+    // Die 20 times: every other time at some moment of starting up, else some time after the run has got further than before.
     let run = folder.path().join("killed");
+    let metrics = run.join("metrics.jsonl");
+    let length = || fs::metadata(&metrics).map_or(0, |m| m.len());
     let mut kills = 0;
-    for attempt in 0u64..40 {
+    for attempt in 0..KILLS {
+        let before = length();
         let mut child = start(folder.path(), "killed").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let moment = Duration::from_millis(if attempt < 8 { 700 + attempt * 431 % 2900 } else { 60_000 });
+        let further = attempt % 2 == 1;
+        while further && length() <= before && !wait_for(&mut child, Duration::from_millis(5)) {}
+        let moment = Duration::from_millis(if further { attempt * 67 % 400 } else { 50 + attempt * 431 % 1500 });
         if wait_for(&mut child, moment) {
             assert!(child.wait().unwrap().success());
             break;
@@ -80,7 +87,9 @@ fn a_run_is_repeatable_and_survives_kill_9_and_ctrl_c() {
         child.wait().unwrap();
         kills += 1;
     }
-    assert!(kills > 0, "the run was never killed");
+    assert_eq!(kills, KILLS, "the run ended before it was killed often enough");
+    let (code, _, stderr) = outcome(&mut start(folder.path(), "killed"));
+    assert_eq!(code, 0, "{stderr}");
     assert_eq!(fingerprint(&run), expected, "after {kills} kills");
 
     // Ctrl-C: finish the step, save, say how to go on, exit with 130.
