@@ -192,14 +192,25 @@ impl Tensor {
         if self.device != Device::Cpu {
             return Err(Error::input("expected a tensor in CPU memory, got one on a GPU"));
         }
-        let shape: Vec<usize> = self.shape();
-        if self.strides.as_slice() != row_major(&shape).as_slice() || shape.iter().product::<usize>() != self.elements {
+        if !self.is_contiguous() {
             return Err(Error::input(format!(
-                "tensor of shape {shape:?} is not contiguous (strides {:?}, {} elements)",
-                self.strides, self.elements
+                "tensor of shape {:?} is not contiguous (strides {:?}, {} elements)",
+                self.shape, self.strides, self.elements
             )));
         }
         Ok(())
+    }
+
+    /// Row-major without gaps, with as many elements as the shape says. Allocates nothing: robots read their commands through this.
+    fn is_contiguous(&self) -> bool {
+        let mut expected = 1i64;
+        let strides_fit = self.shape.iter().zip(&self.strides).rev().all(|(&length, &stride)| {
+            let fits = stride == expected;
+            expected = expected.wrapping_mul(length.max(1));
+            fits
+        });
+        let elements = self.shape.iter().try_fold(1usize, |n, &length| n.checked_mul(usize::try_from(length).ok()?));
+        strides_fit && self.shape.len() == self.strides.len() && elements == Some(self.elements)
     }
 
     /// The elements, row-major.

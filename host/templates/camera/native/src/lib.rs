@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use std::time::Duration;
-use twinhost_plugin_api::{Batch, Camera, CameraSpec, ComponentConfig, Error, HostServices, Result, Tensor};
+use twinhost_plugin_api::{Batch, Camera, CameraSpec, ComponentConfig, Error, ErrorKind, HostServices, Result, Tensor};
 
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -71,7 +71,10 @@ impl Camera for {{Type}} {
         let deadline = self.services.monotonic_ns().saturating_add(timeout_ms.saturating_mul(1_000_000));
         // Wait for the device here, no longer than asked, and stop when the host wants to.
         while self.newest() == last {
-            if self.services.monotonic_ns() >= deadline || self.services.cancelled() {
+            if self.services.cancelled() {
+                return Err(Error::new(ErrorKind::Cancelled, "stopped on request"));
+            }
+            if self.services.monotonic_ns() >= deadline {
                 return Err(Error::io(format!("no frame within {timeout_ms} ms")));
             }
             std::thread::sleep(Duration::from_micros(200));
