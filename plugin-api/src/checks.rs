@@ -9,12 +9,14 @@ use crate::v1::{
 /// A specification the host can work with.
 pub fn env_spec(spec: &EnvSpec) -> Result<()> {
     let dim = spec.action.dim();
+    // NaN is in no order.
+    let ordered = |i: usize| spec.action.low[i] <= spec.action.high[i];
     let sentence = if spec.num_envs == 0 {
         "`num_envs` is 0".to_owned()
     } else if dim == 0 || spec.action.low.len() != dim || spec.action.high.len() != dim {
         let (low, high) = (spec.action.low.len(), spec.action.high.len());
         format!("`action` has {dim} names, {low} lower and {high} upper bounds; they must be as many, and at least one")
-    } else if let Some(at) = (0..dim).find(|&i| !(spec.action.low[i] <= spec.action.high[i])) {
+    } else if let Some(at) = (0..dim).find(|&i| !ordered(i)) {
         format!("`action.low[{at}]` is {}, `action.high[{at}]` {}", spec.action.low[at], spec.action.high[at])
     } else if !(spec.control_hz > 0.0 && spec.control_hz.is_finite()) {
         format!("`control_hz` is {}, which must be a number above 0", spec.control_hz)

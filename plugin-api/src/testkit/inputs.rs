@@ -2,7 +2,44 @@
 
 use super::Settings;
 use super::examination::{Checked, fail};
-use crate::v1::{ActionSpec, Batch, DType, Error, FeatureSpec, Result, Tensor, names};
+use crate::v1::{ActionSpec, Batch, DType, DatasetStatistics, Error, FeatureSpec, FeatureStatistics, Result, Tensor, names};
+
+/// The instruction that comes with random observations.
+pub const TASK: &str = "put the red cube on the plate";
+
+/// What a policy is told of its data before it acts: actions and states in [-1, 1], and these instructions.
+pub fn statistics(action_dim: usize, state_dim: usize, tasks: &[&str]) -> DatasetStatistics {
+    let unit = |dim: usize| FeatureStatistics {
+        mean: vec![0.0; dim],
+        std: vec![0.5; dim],
+        min: vec![-1.0; dim],
+        max: vec![1.0; dim],
+        q01: vec![-1.0; dim],
+        q99: vec![1.0; dim],
+        mask: vec![true; dim],
+    };
+    DatasetStatistics {
+        action: unit(action_dim),
+        state: unit(state_dim),
+        tasks: tasks.iter().map(ToString::to_string).collect(),
+        num_transitions: 1000,
+        num_trajectories: 10,
+    }
+}
+
+/// The statistics that go with what [`observation`] gives.
+pub fn statistics_of(settings: &Settings, action_dim: usize) -> DatasetStatistics {
+    let recorded = settings.recorded.as_ref();
+    let shape = settings.features.iter().find(|f| f.name == names::STATE).map_or(1, |f| f.shape.iter().product());
+    let state_dim = recorded.and_then(|rows| rows.find(names::STATE)).map_or(shape, Tensor::row_len);
+    let mut tasks: Vec<&str> = match recorded.and_then(|rows| rows.texts(names::TASK).ok()) {
+        Some(texts) => texts.iter().map(|text| text.as_str()).collect(),
+        None => vec![TASK],
+    };
+    tasks.sort_unstable();
+    tasks.dedup();
+    statistics(action_dim, state_dim, &tasks)
+}
 
 /// SplitMix64: a number for a seed and a counter.
 fn bits(seed: u64, counter: u64) -> u64 {
@@ -55,7 +92,7 @@ pub fn observation(settings: &Settings, needs: &[String], rows: usize, seed: u64
         let shape: Vec<usize> = std::iter::once(rows).chain(feature.shape.iter().copied()).collect();
         out.insert(name.as_str(), random(feature.dtype, &shape, seed + 1000 * i as u64)?);
     }
-    out.insert_text(names::TASK, vec!["put the red cube on the plate".into(); rows]);
+    out.insert_text(names::TASK, vec![TASK.into(); rows]);
     Ok(out)
 }
 

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::compare::same;
-use super::examination::{Checked, Examination, PASS, Verdict, fail, refused, survived};
-use super::inputs::{observation, poisoned, random};
+use super::examination::{Checked, Complaint, Examination, PASS, Verdict, fail, refused, survived};
+use super::inputs::{observation, poisoned, random, statistics_of};
 use super::{ScoreCard, Settings};
 use crate::checks;
-use crate::v1::{ActMode, ActRequest, Batch, ErrorKind, HostServices, Policy, PolicySpec, Result, names};
+use crate::v1::{ActMode, ActRequest, Batch, Error, ErrorKind, HostServices, Policy, PolicySpec, Result, names};
 
 /// Examines a policy; `create` makes a fresh one.
 pub fn policy<P: Policy + 'static>(name: &str, settings: &Settings, create: impl Fn(HostServices) -> Result<P>) -> ScoreCard {
@@ -22,13 +22,20 @@ pub fn policy<P: Policy + 'static>(name: &str, settings: &Settings, create: impl
             return exam.end();
         }
     };
+    // As a run does: the statistics of its data come before its first action.
+    let statistics = statistics_of(settings, spec.action_dim);
+    let create = || {
+        let mut policy = create()?;
+        policy.set_statistics(&statistics)?;
+        Ok::<P, Error>(policy)
+    };
     let trial = Trial { spec: &spec, settings };
     exam.check("specification", || trial.specification());
     exam.check("actions", || trial.actions(&mut create()?));
     exam.check("wrong observations are refused", || trial.wrong_observations(&mut create()?));
     exam.check("resets", || trial.resets(&mut create()?));
     exam.check("equal seeds give equal actions", || trial.repeats(&mut create()?, &mut create()?));
-    exam.check("saved weights act alike", || trial.weights(&mut create()?, || create().map_err(Into::into)));
+    exam.check("saved weights act alike", || trial.weights(&mut create()?, || create().map_err(Complaint::from)));
     exam.cancellation(|| {
         let (mut policy, input) = (create()?, trial.observation(4, 0)?);
         Ok(Box::new(move || policy.act(&input, &request(0)).map(drop)))

@@ -22,7 +22,7 @@ pub fn robot<R: Robot + 'static>(name: &str, settings: &Settings, create: impl F
     let trial = Trial { spec: &spec, seed: settings.seed };
     exam.check("specification", || trial.specification());
     exam.check("order of life", || trial.order(&mut create()?));
-    exam.check("stopping works in any state", || trial.stopping(&create));
+    exam.check("stopping works in any state", || trial.stopping(create));
     exam.check("measurements", || trial.measurements(&mut create()?));
     exam.check("wrong commands are refused", || trial.wrong_commands(&mut create()?));
     exam.check("a command allocates nothing", || trial.allocations(&mut create()?));

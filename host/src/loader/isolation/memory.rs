@@ -131,7 +131,7 @@ impl SharedMemory {
     }
 
     /// The request that came, and the lane for its answer.
-    pub fn to_answer(&mut self) -> (&[u8], &mut [u8]) {
+    pub fn answering(&mut self) -> (&[u8], &mut [u8]) {
         let (request, length) = (self.lane(Direction::Request), self.read(Direction::Request).len());
         // SAFETY: the request stays as it is until its answer is sent, and the answer goes into the other lane.
         (unsafe { std::slice::from_raw_parts(request, length) }, self.write(Direction::Response))

@@ -53,7 +53,7 @@ pub fn serve(parent: u32) {
             return;
         }
         seen = memory.sent(Direction::Request);
-        let (request, lane) = memory.to_answer();
+        let (request, lane) = memory.answering();
         let Some(length) = answer(&mut component, request, lane) else { return };
         memory.send(Direction::Response, length);
     }
