@@ -113,7 +113,8 @@ fn act(config: &Config) -> Result<()> {
         Fault::Error => return Err(Error::internal("the gripper is jammed")),
         Fault::Hang => std::thread::sleep(Duration::from_secs_f64(config.seconds)),
         Fault::Leak => {
-            Box::leak(vec![1u8; 256].into_boxed_slice());
+            // An allocation that nobody could see would be left out by the compiler.
+            std::hint::black_box(Box::leak(vec![1u8; 256].into_boxed_slice()));
         }
         // SAFETY: ends the process, which is the misbehaviour.
         Fault::Abort => unsafe { libc::abort() },
