@@ -1,12 +1,19 @@
 //! The conformance checks: our own bundles pass them, and each kind of misbehaviour fails the check that is there for it.
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use twinhost::loader::{Loader, Trust, examine, host_services};
 use twinhost::rollout::{RolloutPlan, collect};
 use twinhost_plugin_api::testkit::{self, Outcome, ScoreCard, Settings};
 use twinhost_plugin_api::{DType, Env, FeatureSpec, Policy, names};
 use twinhost_tests::plugin;
+
+/// The search for leaks looks at the memory of the whole process, so the tests of this file take turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn loader(plugins: &[&str]) -> Loader {
     let mut loader = Loader::new(&plugins.iter().map(|name| plugin(name)).collect::<Vec<_>>());
@@ -20,6 +27,7 @@ fn effort() -> Settings {
 }
 
 fn bundle_passes(plugins: &[&str], bundle: &str, components: usize) {
+    let _alone = alone();
     let loader = loader(plugins);
     let bundle = loader.catalog.bundles.iter().find(|b| b.manifest.name == bundle).unwrap();
     let cards = examine(&loader, bundle, effort);
@@ -53,6 +61,7 @@ fn algorithms_conform() {
 /// Updates are tried out on what they are made for: a rollout of the policy in the environment.
 #[test]
 fn ppo_learns_the_same_from_the_same_rollout() {
+    let _alone = alone();
     let loader = loader(&["algorithms", "policies", "sim_tabletop"]);
     let config = "(num_envs: 2, max_episode_steps: 12, width: 32, height: 32, instructions: [\"move it\"])";
     let mut env = loader.env("tabletop", config, host_services(1, 0)).unwrap();
@@ -84,6 +93,7 @@ fn fails(card: &ScoreCard, check: &str, words: &str) {
 
 #[test]
 fn an_environments_misbehaviour_is_found() {
+    let _alone = alone();
     let loader = loader(&["misbehave"]);
     let card = |config: &str| testkit::env("faulty_env", &effort(), |services| loader.env("faulty_env", config, services));
     card("").assert_passed();
@@ -98,6 +108,7 @@ fn an_environments_misbehaviour_is_found() {
 
 #[test]
 fn a_robots_misbehaviour_is_found() {
+    let _alone = alone();
     let loader = loader(&["misbehave"]);
     let card = |config: &str| testkit::robot("faulty_robot", &effort(), |services| loader.robot("faulty_robot", config, services));
     let sound = card("");
@@ -110,6 +121,7 @@ fn a_robots_misbehaviour_is_found() {
 
 #[test]
 fn a_rewards_and_a_policys_misbehaviour_is_found() {
+    let _alone = alone();
     let loader = loader(&["misbehave"]);
     let reward = |config: &str| testkit::reward("faulty_reward", &effort(), |services| loader.reward("faulty_reward", config, services));
     reward("").assert_passed();
@@ -119,6 +131,7 @@ fn a_rewards_and_a_policys_misbehaviour_is_found() {
 
     let settings = || effort().feature(FeatureSpec::new(names::STATE, DType::F32, &[1]));
     let policy = |config: &str| testkit::policy("faulty_policy", &settings(), |services| loader.policy("faulty_policy", config, services));
+    policy("").assert_passed();
     fails(&policy("(fault: WrongShape)"), "actions", "[1, 1, 2]");
     fails(&policy("(fault: Leak)"), "memory stays where it is", "bytes more");
 }

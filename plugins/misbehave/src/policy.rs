@@ -1,6 +1,6 @@
 //! `faulty_policy`: always 0, one dimension, one step.
 
-use twinhost_plugin_api::{ActRequest, Batch, ComponentConfig, HostServices, Policy, PolicySpec, Result, Tensor, names};
+use twinhost_plugin_api::{ActRequest, Batch, ComponentConfig, Error, HostServices, Policy, PolicySpec, Result, Tensor, names};
 
 use crate::fault::{Config, Fault, Trigger, When};
 
@@ -32,7 +32,10 @@ impl Policy for FaultyPolicy {
 
     fn act(&mut self, observation: &Batch, _: &ActRequest) -> Result<Batch> {
         self.0.pull(When::Main)?;
-        let rows = observation.get(names::STATE)?.dim(0);
+        let state = observation.get(names::STATE)?;
+        let [rows, 1] = state.shape()[..] else {
+            return Err(Error::input(format!("`{}` must be [B, 1], got {:?}", names::STATE, state.shape())));
+        };
         let width = 1 + usize::from(self.0.is(Fault::WrongShape));
         let value = if self.0.is(Fault::Nan) { f32::NAN } else { 0.0 };
         let action = Tensor::from_vec(vec![value; rows * width], &[rows, 1, width]);
