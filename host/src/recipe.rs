@@ -9,6 +9,7 @@
 pub mod compose;
 pub mod decode;
 pub mod diagnostics;
+pub mod json;
 pub mod lock;
 pub mod model;
 pub mod overrides;

@@ -1,12 +1,16 @@
-//! The actor loop: observation -> policy -> environment -> reward, for training and for evaluation.
+//! The actor loop: observation -> policy -> monitors -> environment -> rewards, for training and for evaluation.
 //!
 //! Every random draw is a pure function of a seed and a counter, so a rollout can be repeated bit for bit.
 
 mod collect;
 mod evaluate;
+mod scoring;
+mod watched;
 
-pub use collect::{Rollout, RolloutPlan, RolloutStatistics, WeightedReward, collect};
+pub use collect::{Rollout, RolloutPlan, RolloutStatistics, collect};
 pub use evaluate::{EpisodeOutcome, Evaluation, EvaluationPlan, Film, evaluate};
+pub use scoring::{Scoring, WeightedReward};
+pub use watched::{Interventions, WatchedEnv};
 
 use std::time::{Duration, Instant};
 use twinhost_plugin_api::{Batch, Result, names};

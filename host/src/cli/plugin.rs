@@ -8,7 +8,7 @@ mod test;
 mod trust;
 
 use super::{Failure, PluginPaths};
-use crate::loader::{Bundle, Candidate, Catalog, inspect, open_in_child};
+use crate::loader::{Bundle, Candidate, Catalog, NOT_OURS, inspect, open_in_child};
 
 #[derive(Subcommand, Debug)]
 pub enum PluginCommand {
@@ -116,7 +116,9 @@ fn why(catalog: &Catalog, name: &str) -> Result<(), Failure> {
     if path.is_file() {
         return match inspect(&path) {
             Ok(Some(found)) => {
-                open_in_child(&path).map_err(|reason| Failure::user(format!("{}: {reason}", path.display())))?;
+                if !found.sandboxed {
+                    open_in_child(&path).map_err(|reason| Failure::user(format!("{}: {reason}", path.display())))?;
+                }
                 println!(
                     "{}: a usable plugin, bundle `{}` {} (sha256 {})",
                     path.display(),
@@ -126,7 +128,7 @@ fn why(catalog: &Catalog, name: &str) -> Result<(), Failure> {
                 );
                 Ok(())
             }
-            Ok(None) => Err(Failure::user(format!("{}: is a library but not a Twinhost plugin (it has no ABI stamp)", path.display()))),
+            Ok(None) => Err(Failure::user(format!("{}: {NOT_OURS}", path.display()))),
             Err(refusal) => Err(Failure::user(refusal.to_string())),
         };
     }

@@ -221,7 +221,9 @@ impl Recording {
                 names::SUCCESS => Tensor::from_vec(vec![self.success], &[1, 1]),
                 names::ACTION => {
                     let dim = entry.frame_shape();
-                    decision.action.gather_rows(&[row])?.reshape(&[1, dim.iter().product()])?
+                    // What was actually sent, where the environment tells.
+                    let sent = step.find(names::ACTION).unwrap_or(&decision.action);
+                    sent.gather_rows(&[row])?.reshape(&[1, dim.iter().product()])?
                 }
                 _ => {
                     let source = decision.notes.find(name).map_or_else(|| observation.get(name), Ok)?;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::elf::{Refusal, inspect};
+use super::inspection::{Refusal, inspect};
 use super::manifest::{ComponentEntry, Kind, Manifest};
 
 /// A folder (or a single library) to search, and who asked for it.
@@ -48,8 +48,13 @@ pub struct Bundle {
     pub library: PathBuf,
     pub sha256: String,
     pub stamp: String,
+    /// A WebAssembly component, which runs in the sandbox; otherwise a native library.
+    pub sandboxed: bool,
     pub origin: &'static str,
 }
+
+/// Why a sound file is no plugin.
+pub const NOT_OURS: &str = "is not a Twinhost plugin (a library has an ABI stamp, a component exports an interface of `twinhost:plugin`)";
 
 /// Everything that was looked at, for `host plugin why`.
 #[derive(Clone, Debug)]
@@ -98,11 +103,12 @@ impl Catalog {
                     library: path.to_path_buf(),
                     sha256: found.sha256,
                     stamp: found.stamp,
+                    sandboxed: found.sandboxed,
                     origin,
                 });
             }
             Ok(None) if named => {
-                self.candidates.push(Candidate::Refused(Refusal::new(path, "is a library but not a Twinhost plugin (it has no ABI stamp)")))
+                self.candidates.push(Candidate::Refused(Refusal::new(path, NOT_OURS)))
             }
             Ok(None) => {}
             Err(refusal) => self.candidates.push(Candidate::Refused(refusal)),
@@ -152,12 +158,12 @@ impl Catalog {
     }
 }
 
-/// Shared libraries directly in `folder` and in its bundle folders (those with a `plugin.ron`), sorted.
+/// Shared libraries and components directly in `folder` and in its bundle folders (those with a `plugin.ron`), sorted.
 fn libraries_in(folder: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     let Ok(entries) = std::fs::read_dir(folder) else { return out };
     for path in entries.flatten().map(|e| e.path()) {
-        if path.extension().is_some_and(|e| e == "so") {
+        if path.extension().is_some_and(|e| e == "so" || e == "wasm") {
             out.push(path);
         } else if let Ok(text) = std::fs::read_to_string(path.join("plugin.ron"))
             && let Ok(manifest) = Manifest::parse(&text)

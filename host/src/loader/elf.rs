@@ -1,35 +1,13 @@
-//! Reads stamp, manifest and content hash from a library file. Nothing of the library runs here: constructors would run at
+//! Reads stamp, manifest and content hash from a native library file. Nothing of the library runs here: constructors would run at
 //! `dlopen`, so every check that can be made on the file is made on the file.
 
 use object::{Object, ObjectSection, ObjectSymbol};
 use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use twinhost_plugin_api::v1::module::{API_VERSION, MANIFEST_SECTION, STAMP_SECTION};
 
+use super::inspection::{Inspection, Refusal};
 use super::manifest::Manifest;
-
-/// Why a file is not loaded, in one sentence.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{}: {reason}", path.display())]
-pub struct Refusal {
-    pub path: PathBuf,
-    pub reason: String,
-}
-
-impl Refusal {
-    pub fn new(path: &Path, reason: impl Into<String>) -> Self {
-        Self { path: path.to_path_buf(), reason: reason.into() }
-    }
-}
-
-/// What a library file says about itself.
-#[derive(Clone, Debug)]
-pub struct Inspection {
-    pub manifest: Manifest,
-    pub stamp: String,
-    /// SHA-256 of the file, hex.
-    pub sha256: String,
-}
 
 /// Symbol under which `abi_stable` finds the root module.
 const ROOT_SYMBOL: &str = "_1as_0lib_1header_0root_bmodule_bloader";
@@ -37,14 +15,10 @@ const ROOT_SYMBOL: &str = "_1as_0lib_1header_0root_bmodule_bloader";
 /// Checks a library file without loading it. `Ok(None)`: a library, but not one of ours.
 ///
 /// # Errors
-/// If the file is unreadable, not a library for this machine, or built for another interface.
-pub fn inspect(path: &Path) -> Result<Option<Inspection>, Refusal> {
+/// If it is damaged, not for this machine, or built for another interface.
+pub fn inspect(path: &Path, bytes: &[u8]) -> Result<Option<Inspection>, Refusal> {
     let refuse = |reason: String| Refusal::new(path, reason);
-    let bytes = std::fs::read(path).map_err(|e| refuse(format!("cannot be read: {e}")))?;
-    if !bytes.starts_with(b"\x7fELF") {
-        return Err(refuse("is not a shared library (it has no ELF header)".into()));
-    }
-    let file = object::File::parse(&*bytes).map_err(|e| refuse(format!("is a damaged library ({e})")))?;
+    let file = object::File::parse(bytes).map_err(|e| refuse(format!("is a damaged library ({e})")))?;
     let native = if cfg!(target_arch = "x86_64") { object::Architecture::X86_64 } else { object::Architecture::Aarch64 };
     if file.architecture() != native {
         return Err(refuse(format!(
@@ -74,5 +48,5 @@ pub fn inspect(path: &Path) -> Result<Option<Inspection>, Refusal> {
     }
     let text = section(MANIFEST_SECTION)?.ok_or_else(|| refuse("carries no manifest".into()))?;
     let manifest = Manifest::parse(&text).map_err(refuse)?;
-    Ok(Some(Inspection { manifest, stamp, sha256: hex::encode(Sha256::digest(&bytes)) }))
+    Ok(Some(Inspection { manifest, stamp, sha256: hex::encode(Sha256::digest(bytes)), sandboxed: false }))
 }

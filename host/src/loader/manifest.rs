@@ -13,6 +13,8 @@ pub enum Kind {
     Reward,
     Policy,
     Algorithm,
+    /// An action monitor; sandboxed only.
+    Filter,
 }
 
 impl Kind {
@@ -25,6 +27,7 @@ impl Kind {
             Kind::Reward => "reward",
             Kind::Policy => "policy",
             Kind::Algorithm => "algorithm",
+            Kind::Filter => "filter",
         }
     }
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use twinhost_plugin_api::v1::module::PluginModuleRef;
 use twinhost_plugin_api::v1::policy::DifferentiableBox;
-use twinhost_plugin_api::{EnvKind, EnvSpec, Error, ErrorKind, HostServices, Result};
+use twinhost_plugin_api::v1::{env, policy, reward};
+use twinhost_plugin_api::{EnvKind, EnvSpec, Error, ErrorKind, HostServices, Result, checks};
 
 use super::devices::{CameraHandle, RobotHandle, TeleopHandle};
 use super::discovery::{Bundle, Catalog};
@@ -16,27 +17,70 @@ use super::isolation::{Launch, RemoteEnv, RemotePolicy, RemoteReward};
 use super::libraries;
 use super::manifest::Kind;
 use super::probe;
+use super::sandboxed::{self, Terms};
 use super::trust::{self, Trust};
-use twinhost_plugin_api::checks;
+use super::wasm::{self, GuestEnv, GuestPolicy, GuestReward, Programs};
+use crate::recipe::Limits;
+
+/// What a component is made from.
+enum Code<'a> {
+    Library(PluginModuleRef),
+    Component(&'a Bundle),
+}
 
 /// A catalog plus the libraries opened so far. Libraries stay open until the process ends.
 pub struct Loader {
     pub catalog: Catalog,
     /// A component that has not returned from a call for this long is reported.
     pub hang_after: Duration,
-    /// Which libraries may be opened.
+    /// Which plugins may be loaded.
     pub trust: Trust,
+    /// What a sandboxed component may use if nothing else is said about it.
+    pub sandbox: Limits,
     modules: Mutex<HashMap<PathBuf, PluginModuleRef>>,
+    pub(super) programs: Programs,
 }
 
 impl Loader {
     pub fn new(explicit: &[PathBuf]) -> Self {
-        Self { catalog: Catalog::discover(explicit), hang_after: Duration::from_secs(30), trust: Trust::Any, modules: Mutex::default() }
+        Self {
+            catalog: Catalog::discover(explicit),
+            hang_after: Duration::from_secs(30),
+            trust: Trust::Any,
+            sandbox: Limits::default(),
+            modules: Mutex::default(),
+            programs: Programs::new(wasm::user_folder()),
+        }
     }
 
-    fn module(&self, kind: Kind, reference: &str) -> Result<(PluginModuleRef, String)> {
+    /// Keeps the compiled code of sandboxed components in `folder` instead of the user's cache, or not at all.
+    #[must_use]
+    pub fn keeping_code(mut self, folder: Option<PathBuf>) -> Self {
+        self.programs = Programs::new(folder);
+        self
+    }
+
+    fn component(&self, kind: Kind, reference: &str) -> Result<(&Bundle, &str)> {
         let (bundle, component) = self.catalog.find(kind, reference).map_err(Error::input)?;
-        Ok((self.open(bundle)?, component.name.clone()))
+        Ok((bundle, component.name.as_str()))
+    }
+
+    /// The library of a kind that only libraries have.
+    fn module(&self, kind: Kind, reference: &str) -> Result<(PluginModuleRef, String)> {
+        let (bundle, name) = self.component(kind, reference)?;
+        Ok((self.open(bundle)?, name.to_owned()))
+    }
+
+    fn code<'a>(&self, bundle: &'a Bundle) -> Result<Code<'a>> {
+        if !bundle.sandboxed {
+            return self.open(bundle).map(Code::Library);
+        }
+        trust::admit(self.trust, bundle).map_err(|reason| refused(bundle, &reason))?;
+        Ok(Code::Component(bundle))
+    }
+
+    fn terms(&self) -> Terms {
+        Terms { limits: self.sandbox.clone(), environment: None }
     }
 
     /// Opens a bundle's library, after the native libraries it needs. One that was never opened on this machine is opened by a child
@@ -49,9 +93,7 @@ impl Loader {
         if let Some(module) = modules.get(&bundle.library) {
             return Ok(*module);
         }
-        let refuse = |reason: String| {
-            Error::new(ErrorKind::Io, format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()))
-        };
+        let refuse = |reason: String| refused(bundle, &reason);
         trust::admit(self.trust, bundle).map_err(refuse)?;
         probe::first_opening(bundle).map_err(refuse)?;
         for requirement in &bundle.manifest.requires {
@@ -65,9 +107,13 @@ impl Loader {
     /// # Errors
     /// If there is no such component, its library does not load, or it refuses its configuration.
     pub fn env(&self, reference: &str, config: &str, services: HostServices) -> Result<EnvHandle> {
-        let (module, name) = self.module(Kind::Env, reference)?;
-        let create = || module.create_env()(name.as_str().into(), config.into(), services);
-        let handle = EnvHandle::new(Kind::Env, &name, self.hang_after, create, |inner| inner.spec())?;
+        let (bundle, name) = self.component(Kind::Env, reference)?;
+        let code = self.code(bundle)?;
+        let create = || match code {
+            Code::Library(module) => module.create_env()(name.into(), config.into(), services),
+            Code::Component(bundle) => sandboxed::start(&self.programs, bundle, config, &services, &self.terms(), GuestEnv::start).map(env::boxed).into(),
+        };
+        let handle = EnvHandle::new(Kind::Env, name, self.hang_after, create, |inner| inner.spec())?;
         self.fit(handle.spec_ref())?;
         Ok(handle)
     }
@@ -83,8 +129,10 @@ impl Loader {
     /// What starts a component in a process of its own, without opening its library here.
     fn launch(&self, kind: Kind, reference: &str, config: &str, services: HostServices) -> Result<Launch> {
         let (bundle, component) = self.catalog.find(kind, reference).map_err(Error::input)?;
-        let named = |reason: String| Error::io(format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()));
-        trust::admit(self.trust, bundle).map_err(named)?;
+        trust::admit(self.trust, bundle).map_err(|reason| refused(bundle, &reason))?;
+        if bundle.sandboxed {
+            return Err(refused(bundle, "runs in the sandbox, where it can do no harm: leave `isolation` out"));
+        }
         Ok(Launch {
             kind,
             library: bundle.library.clone(),
@@ -139,17 +187,27 @@ impl Loader {
     /// # Errors
     /// As [`Loader::env`].
     pub fn policy(&self, reference: &str, config: &str, services: HostServices) -> Result<PolicyHandle> {
-        let (module, name) = self.module(Kind::Policy, reference)?;
-        let create = || module.create_policy()(name.as_str().into(), config.into(), services);
-        PolicyHandle::new(Kind::Policy, &name, self.hang_after, create, |inner| inner.spec())
+        let (bundle, name) = self.component(Kind::Policy, reference)?;
+        let code = self.code(bundle)?;
+        let create = || match code {
+            Code::Library(module) => module.create_policy()(name.into(), config.into(), services),
+            Code::Component(bundle) => {
+                sandboxed::start(&self.programs, bundle, config, &services, &self.terms(), GuestPolicy::start).map(policy::boxed).into()
+            }
+        };
+        PolicyHandle::new(Kind::Policy, name, self.hang_after, create, |inner| inner.spec())
     }
 
     /// # Errors
     /// As [`Loader::env`].
-    pub fn reward(&self, reference: &str, config: &str, services: HostServices) -> Result<RewardHandle> {
-        let (module, name) = self.module(Kind::Reward, reference)?;
-        let create = || module.create_reward()(name.as_str().into(), config.into(), services);
-        RewardHandle::new(Kind::Reward, &name, self.hang_after, create, |inner| inner.spec())
+    pub fn reward(&self, reference: &str, config: &str, services: HostServices, terms: &Terms) -> Result<RewardHandle> {
+        let (bundle, name) = self.component(Kind::Reward, reference)?;
+        let code = self.code(bundle)?;
+        let create = || match code {
+            Code::Library(module) => module.create_reward()(name.into(), config.into(), services),
+            Code::Component(bundle) => sandboxed::start(&self.programs, bundle, config, &services, terms, GuestReward::start).map(reward::boxed).into(),
+        };
+        RewardHandle::new(Kind::Reward, name, self.hang_after, create, |inner| inner.spec())
     }
 
     /// # Errors
@@ -185,6 +243,11 @@ impl Loader {
         let create = || module.create_teleop()(name.as_str().into(), config.into(), services);
         TeleopHandle::new(Kind::Teleop, &name, self.hang_after, create, |inner| inner.spec())
     }
+}
+
+/// A plugin that is not used, and why.
+pub(super) fn refused(bundle: &Bundle, reason: &str) -> Error {
+    Error::new(ErrorKind::Io, format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()))
 }
 
 pub(super) fn load(path: &Path) -> std::result::Result<PluginModuleRef, String> {

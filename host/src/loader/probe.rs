@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::discovery::Bundle;
-use super::elf::inspect;
+use super::inspection::inspect;
 use super::{libraries, native};
 
 /// Written by the child once the library's constructors have returned.

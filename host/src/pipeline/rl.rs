@@ -6,16 +6,16 @@
 
 use std::sync::Arc;
 use std::time::Instant;
-use twinhost_plugin_api::{ActMode, Algorithm, Anchor, Batch, Policy, UpdateRequest};
+use twinhost_plugin_api::{ActMode, Algorithm, Anchor, Batch, Env as _, Policy, UpdateRequest};
 
 use super::checkpoint::{StagePosition, stage_key};
 use super::demos::Demonstrations;
 use super::evaluation::success_rate;
-use super::session::{Session, stop_requested, with_restarts};
+use super::session::{Session, create_scoring, stop_requested, with_restarts};
 use super::{Error, Result};
 use crate::data::{EpisodeBuffer, MixedSampler};
 use crate::recipe::{LoadedRecipe, Rl};
-use crate::rollout::{EvaluationPlan, RolloutPlan, RolloutStatistics, collect, derive_seed};
+use crate::rollout::{EvaluationPlan, Interventions, RolloutPlan, RolloutStatistics, collect, derive_seed};
 
 /// Draws real demonstrations for the anchor; draw k of an iteration is a function of the iteration's seed and k.
 struct RealDemonstrations {
@@ -55,6 +55,8 @@ pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Rl, before: Opt
         }
     };
     let chunk = policy.spec().chunk;
+    let spec = session.env(recipe, &stage.env)?.spec();
+    let mut scoring = create_scoring(&session.loader, recipe, stage, &spec)?;
     let total = stage.iterations as u64;
     let bar = session.progress.resumed_stage(&session.stage_title("rl"), total, done);
     for iteration in done..total {
@@ -78,12 +80,17 @@ pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Rl, before: Opt
             seed: derive_seed(seed, "rollout", iteration),
             variant: String::new(),
         };
-        let rollout = with_restarts(session.env(recipe, &stage.env)?, |env| Ok(collect(env, &mut policy, &mut [], &plan)?))?;
+        let rollout = with_restarts(session.env(recipe, &stage.env)?, |env| Ok(collect(env, &mut policy, &mut scoring, &plan)?))?;
         let collected = started.elapsed();
         let mut anchor = anchor_for(stage, demos.real.as_ref(), chunk, derive_seed(seed, "anchor", iteration))?;
         let request = UpdateRequest { seed: derive_seed(seed, "update", iteration), iteration, total_iterations: total };
         let mut metrics = algorithm.update(&rollout.data, anchor.as_mut(), &request)?;
         report(&mut metrics, &rollout.statistics, (started.elapsed() - collected).as_secs_f64());
+        metrics.append(&mut scoring.take_metrics());
+        let env = session.env(recipe, &stage.env)?;
+        if env.is_watched() {
+            report_interventions(&mut metrics, env.take_interventions());
+        }
         bar.message(format!("success {:.0} %", 100.0 * rate(&rollout.statistics)));
         session.log("rl", iteration, metrics)?;
         let step = iteration + 1;
@@ -126,7 +133,17 @@ fn report(metrics: &mut Vec<(String, f64)>, statistics: &RolloutStatistics, upda
         ("env/num_trajectories".to_string(), statistics.episodes as f64),
         ("time/simulation".to_string(), simulation),
         ("time/inference".to_string(), inference),
+        ("time/reward".to_string(), statistics.scoring.as_secs_f64()),
         ("time/training".to_string(), update_seconds),
         ("time/env_steps_per_second".to_string(), statistics.env_steps as f64 / (simulation + inference).max(1e-9)),
+    ]);
+}
+
+/// Shares of the chunks that monitors reviewed.
+fn report_interventions(metrics: &mut Vec<(String, f64)>, seen: Interventions) {
+    let reviewed = seen.reviewed.max(1) as f64;
+    metrics.extend([
+        ("env/filter_reduced".to_string(), seen.reduced as f64 / reviewed),
+        ("env/filter_vetoed".to_string(), seen.vetoed as f64 / reviewed),
     ]);
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use twinhost_plugin_api::{Algorithm, HostServices, Policy};
+use twinhost_plugin_api::{Algorithm, Env as _, EnvSpec, HostServices, Policy};
 
 use super::checkpoint::{Checkpoints, RunState, StagePosition};
 use super::{Error, Result};
 use crate::data::{Cameras, EpisodeBuffer, Stored};
-use crate::loader::{AlgorithmHandle, EnvHandle, Kind, Loader, PolicyHandle, host_services};
+use crate::loader::{AlgorithmHandle, Kind, Loader, PolicyHandle, Terms, host_services};
 use crate::observe::{MetricSink, Progress, RunDir};
-use crate::recipe::{Component, Isolation, LoadedRecipe, Recipe};
-use crate::rollout::derive_seed;
+use crate::recipe::{Component, Isolation, Limits, LoadedRecipe, Recipe, Rl};
+use crate::rollout::{Scoring, WatchedEnv, WeightedReward, derive_seed};
 
 /// Times the user asked to stop: once means "finish the step and save", twice means "now".
 static STOP_REQUESTS: AtomicU32 = AtomicU32::new(0);
@@ -40,7 +40,7 @@ pub struct Session {
     /// Name of the arm at work; metrics carry it.
     pub arm: String,
     /// Environments by their definition, so that arms share them.
-    envs: BTreeMap<String, EnvHandle>,
+    envs: BTreeMap<String, WatchedEnv>,
     /// Demonstration sets in memory by the key of their provenance: decoding their images takes seconds, and arms mostly share them.
     sets: BTreeMap<String, Arc<EpisodeBuffer>>,
 }
@@ -58,7 +58,7 @@ impl Session {
     ///
     /// # Errors
     /// If the component is missing or refuses its configuration (shown in the recipe's text).
-    pub fn env(&mut self, recipe: &LoadedRecipe, name: &str) -> Result<&mut EnvHandle> {
+    pub fn env(&mut self, recipe: &LoadedRecipe, name: &str) -> Result<&mut WatchedEnv> {
         let key = env_definition(&recipe.recipe, name)?;
         if !self.envs.contains_key(&key) {
             let handle = create_env(&self.loader, recipe, name, self.threads)?;
@@ -71,7 +71,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::env`].
-    pub fn collection(&mut self, recipe: &LoadedRecipe, name: &str) -> Result<(&Loader, &mut EnvHandle, &Path, &Progress)> {
+    pub fn collection(&mut self, recipe: &LoadedRecipe, name: &str) -> Result<(&Loader, &mut WatchedEnv, &Path, &Progress)> {
         self.env(recipe, name)?;
         let key = env_definition(&recipe.recipe, name)?;
         let env = self.envs.get_mut(&key).ok_or_else(|| Error::Unfit(format!("the environment `{name}` vanished")))?;
@@ -156,7 +156,8 @@ impl Session {
 /// Text that determines an environment: equal text, equal environment.
 pub fn env_definition(recipe: &Recipe, name: &str) -> Result<String> {
     let env = recipe.envs.get(name).ok_or_else(|| Error::Unfit(format!("the recipe has no environment `{name}`")))?;
-    Ok(format!("{} {:?} {}", env.component, env.isolation, env.config.ron))
+    let filters: String = env.filters.iter().map(|f| format!(" {} {} {:?}", f.component, f.config.ron, f.limits)).collect();
+    Ok(format!("{} {:?} {}{filters}", env.component, env.isolation, env.config.ron))
 }
 
 /// Puts a refused configuration into the recipe's own text; other errors get the component's name.
@@ -175,14 +176,52 @@ pub(super) fn located<T>(
 
 /// # Errors
 /// As [`Session::env`].
-pub fn create_env(loader: &Loader, recipe: &LoadedRecipe, name: &str, threads: u32) -> Result<EnvHandle> {
+pub fn create_env(loader: &Loader, recipe: &LoadedRecipe, name: &str, threads: u32) -> Result<WatchedEnv> {
     let env = recipe.recipe.envs.get(name).ok_or_else(|| Error::Unfit(format!("the recipe has no environment `{name}`")))?;
     let services = host_services(threads, derive_seed(recipe.recipe.seed, "env", 0));
     let created = match env.isolation {
         Isolation::InProcess => loader.env(&env.component, &env.config.ron, services),
         Isolation::Process => loader.isolated_env(&env.component, &env.config.ron, services),
     };
-    located(recipe, Kind::Env, &env.component, &env.config, created)
+    let handle = located(recipe, Kind::Env, &env.component, &env.config, created)?;
+    let spec = handle.spec();
+    let watch = |(i, filter): (usize, &crate::recipe::Filter)| {
+        let services = host_services(1, derive_seed(recipe.recipe.seed, "filter", i as u64));
+        let terms = terms(&recipe.recipe, filter.limits.as_ref(), &spec);
+        let created = loader.filter(&filter.component, &filter.config.ron, services, &terms);
+        located(recipe, Kind::Filter, &filter.component, &filter.config, created)
+    };
+    let filters = env.filters.iter().enumerate().map(watch).collect::<Result<_>>()?;
+    Ok(WatchedEnv::new(handle, filters))
+}
+
+/// What a recipe allows a component that works with the environment `spec`.
+pub fn terms(recipe: &Recipe, own: Option<&Limits>, spec: &EnvSpec) -> Terms {
+    Terms { limits: own.unwrap_or(&recipe.sandbox).clone(), environment: Some(spec.clone()) }
+}
+
+/// The rewards of stage II, for the environment `spec`.
+///
+/// # Errors
+/// As [`Session::env`].
+pub fn create_scoring(loader: &Loader, recipe: &LoadedRecipe, stage: &Rl, spec: &EnvSpec) -> Result<Scoring> {
+    let create = |(i, reward): (usize, &crate::recipe::WeightedReward)| {
+        let services = host_services(1, derive_seed(recipe.recipe.seed, "reward", i as u64));
+        let terms = terms(&recipe.recipe, reward.limits.as_ref(), spec);
+        let created = match reward.isolation {
+            Isolation::InProcess => loader.reward(&reward.component, &reward.config.ron, services, &terms),
+            Isolation::Process => loader.isolated_reward(&reward.component, &reward.config.ron, services),
+        };
+        let component = located(recipe, Kind::Reward, &reward.component, &reward.config, created)?;
+        Ok(WeightedReward {
+            name: reward.component.clone(),
+            weight: reward.weight as f32,
+            on_error: reward.on_error,
+            component: Box::new(component),
+        })
+    };
+    let rewards = stage.rewards.iter().enumerate().map(create).collect::<Result<_>>()?;
+    Ok(Scoring::new(stage.env_reward_weight as f32, rewards))
 }
 
 /// # Errors
@@ -216,7 +255,7 @@ const MOST_RESTARTS: u32 = 3;
 ///
 /// # Errors
 /// As `run`; a process that ends again and again is told like any other failure.
-pub(super) fn with_restarts<T>(env: &mut EnvHandle, mut run: impl FnMut(&mut EnvHandle) -> Result<T>) -> Result<T> {
+pub(super) fn with_restarts<T>(env: &mut WatchedEnv, mut run: impl FnMut(&mut WatchedEnv) -> Result<T>) -> Result<T> {
     let mut restarts = 0;
     loop {
         match run(env) {

@@ -28,6 +28,8 @@ record! {
         hang_after_s: f64 = 30.0 where above(0.0);
         /// Which plugins may be loaded.
         trust: Trust = Any;
+        /// What each sandboxed component may use, unless its own `limits` say otherwise.
+        sandbox: Limits = ();
         /// Environments by name; the stages refer to these names. A digital twin is two environments with one interface.
         envs: BTreeMap<String, Env> where non_empty();
         /// The policy all stages work on.
@@ -71,6 +73,8 @@ record! {
         config: Config = ();
         /// Where it lives.
         isolation: Isolation = InProcess;
+        /// Monitors that every action passes on its way to this environment, in this order.
+        filters: Vec<Filter> = [];
     }
 }
 
@@ -97,6 +101,61 @@ record! {
         config: Config = ();
         /// Where it lives; an algorithm lives in the host's process.
         isolation: Isolation = InProcess;
+    }
+}
+
+record! {
+    /// What a sandboxed component may use. A call that wants more fails, and with it the component.
+    pub struct Limits {
+        /// Instructions per call. The count is the same in every run, so a limit decides nothing that a repetition would decide otherwise.
+        fuel: u64 = 1000000000 where between(1000.0, 1e15);
+        /// Memory in all, MiB.
+        memory_mib: u64 = 256 where between(1.0, 65536.0);
+        /// Instead of counting instructions, stop a call after this time, ms. Quicker per instruction, but whether a slow call fails depends on the
+        /// machine's load, so a run may not repeat.
+        deadline_ms: Option<u64> = None where between(1.0, 3600000.0);
+    }
+}
+
+record! {
+    /// A reward component that is added to the environment's own reward.
+    pub struct WeightedReward {
+        /// Name of the plugin component.
+        component: String where non_empty();
+        /// The component's own configuration.
+        config: Config = ();
+        /// Factor of its scores in the sum.
+        weight: f64 = 1.0 where between(-1e6, 1e6);
+        /// What a failure of the component means for the run.
+        on_error: OnError = Stop;
+        /// Where it lives.
+        isolation: Isolation = InProcess;
+        /// What it may use if it is sandboxed; left out, the recipe's `sandbox` holds.
+        limits: Option<Limits> = None;
+    }
+}
+
+choice! {
+    /// What a component's failure means for the run. Each failure is counted and shown.
+    pub enum OnError {
+        /// The run ends with the component's message.
+        Stop,
+        /// The chunk counts 0, and a sandboxed component starts anew.
+        Zero,
+        /// The component is left out of the rest of the stage.
+        Skip,
+    }
+}
+
+record! {
+    /// An action monitor between policy and environment. It may make a motion smaller or forbid it, and nothing else.
+    pub struct Filter {
+        /// Name of the plugin component.
+        component: String where non_empty();
+        /// The component's own configuration.
+        config: Config = ();
+        /// What it may use; left out, the recipe's `sandbox` holds.
+        limits: Option<Limits> = None;
     }
 }
 
@@ -221,6 +280,10 @@ record! {
         temperature: f64 = 1.0 where above(0.0);
         /// The reinforcement algorithm.
         algorithm: Component;
+        /// Factor of the environment's own reward in the sum; 0 leaves the components of `rewards` alone.
+        env_reward_weight: f64 = 1.0 where between(-1e6, 1e6);
+        /// Reward components added to the environment's own reward, each by its weight.
+        rewards: Vec<WeightedReward> = [];
         /// The anchor that keeps the policy on the real robot's demonstrations.
         anchor: Anchor = ();
         /// Evaluate in the training environment after every so many iterations; 0 means never.
@@ -309,6 +372,13 @@ impl Decode for Overlay {
     }
     fn decode(node: &Node, _: &mut Decoder<'_>) -> Option<Self> {
         Some(Self { ron: Printed::of(node).text })
+    }
+}
+
+impl Default for Limits {
+    /// What a recipe that says nothing gets.
+    fn default() -> Self {
+        Self { fuel: 1_000_000_000, memory_mib: 256, deadline_ms: None }
     }
 }
 

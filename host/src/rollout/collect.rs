@@ -1,10 +1,10 @@
 //! On-policy rollouts: T chunks in B auto-resetting environments, laid out time-major for the learner.
 
 use std::time::Duration;
-use twinhost_plugin_api::{ActMode, ActRequest, Batch, Env, Error, Policy, ResetRequest, Result, Reward, Tensor, names};
+use twinhost_plugin_api::{ActMode, ActRequest, Batch, Env, Error, Policy, ResetRequest, Result, Tensor, names};
 
+use super::scoring::Scoring;
 use super::{chunk_outcomes, derive_seed, timed};
-use crate::loader::RewardHandle;
 
 /// What to collect.
 #[derive(Clone, Debug)]
@@ -15,12 +15,6 @@ pub struct RolloutPlan {
     /// Seed of this rollout: equal weights and seed give an equal rollout.
     pub seed: u64,
     pub variant: String,
-}
-
-/// A reward component and its weight in the sum.
-pub struct WeightedReward {
-    pub weight: f32,
-    pub component: RewardHandle,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -34,6 +28,8 @@ pub struct RolloutStatistics {
     pub env_steps: usize,
     pub simulation: Duration,
     pub inference: Duration,
+    /// Time in reward components.
+    pub scoring: Duration,
 }
 
 /// Training data (see [`collect`]) and what to report about it.
@@ -52,13 +48,13 @@ struct Running {
 
 /// Collects `plan.chunks` policy calls from fresh episodes in every environment.
 ///
-/// The batch is time-major: observations, `action`, `action.log_prob`, `action.tokens` `[T, B, ...]`; `value` `[T+1, B, 1]`;
+/// The batch is time-major: observations, `action` (what was actually sent), `action.log_prob`, `action.tokens` `[T, B, ...]`; `value` `[T+1, B, 1]`;
 /// `next.reward`, `next.terminated`, `next.truncated` `[T, B, C]`; `final.value` `[T, B, 1]`, the value of the last observation of
 /// an episode that ended in that chunk, else 0; `task` with T*B texts.
 ///
 /// # Errors
 /// Whatever the components report, with their names.
-pub fn collect(env: &mut dyn Env, policy: &mut dyn Policy, rewards: &mut [WeightedReward], plan: &RolloutPlan) -> Result<Rollout> {
+pub fn collect(env: &mut dyn Env, policy: &mut dyn Policy, scoring: &mut Scoring, plan: &RolloutPlan) -> Result<Rollout> {
     let spec = env.spec();
     let envs = spec.num_envs;
     let mut statistics = RolloutStatistics::default();
@@ -66,9 +62,7 @@ pub fn collect(env: &mut dyn Env, policy: &mut dyn Policy, rewards: &mut [Weight
     let seeds = (0..envs as u64).map(|i| derive_seed(plan.seed, "env", i)).collect();
     let mut observation = timed(&mut statistics.simulation, || env.reset(&ResetRequest::new(seeds).auto_reset().variant(&plan.variant)))?;
     let all: Vec<usize> = (0..envs).collect();
-    for reward in rewards.iter_mut() {
-        reward.component.reset(&all)?;
-    }
+    scoring.reset(&all)?;
     policy.reset(&all, &vec![plan.seed; envs])?;
 
     let mut rows: Vec<Batch> = Vec::with_capacity(plan.chunks);
@@ -82,12 +76,17 @@ pub fn collect(env: &mut dyn Env, policy: &mut dyn Policy, rewards: &mut [Weight
         };
         let mut decision = timed(&mut statistics.inference, || policy.act(&observation, &request))?;
         let mut step = timed(&mut statistics.simulation, || env.step(decision.get(names::ACTION)?))?;
-        add_rewards(rewards, &mut step, decision.get(names::ACTION)?)?;
-        let ended = running.account(&step, &mut statistics)?;
-        for reward in rewards.iter_mut().filter(|_| !ended.is_empty()) {
-            reward.component.reset(&ended)?;
+        if let Some(sent) = step.remove(names::ACTION) {
+            replace_action(&mut decision, sent)?;
         }
-        let final_value = final_values(policy, &step, &ended, envs, plan, t, &mut statistics)?;
+        // A reward component may end an episode for the learner that the environment itself goes on with.
+        let over: Vec<usize> = chunk_outcomes(&step)?.iter().enumerate().filter(|(_, chunk)| chunk.ended).map(|(env, _)| env).collect();
+        timed(&mut statistics.scoring, || scoring.score(&mut step, decision.get(names::ACTION)?))?;
+        let ended = running.account(&step, &mut statistics)?;
+        if !ended.is_empty() {
+            scoring.reset(&ended)?;
+        }
+        let final_value = final_values(policy, &step, &over, envs, plan, t, &mut statistics)?;
 
         values
             .push(decision.remove(names::VALUE).ok_or_else(|| Error::unsupported("on-policy training needs a policy with a value head"))?);
@@ -122,25 +121,18 @@ pub fn collect(env: &mut dyn Env, policy: &mut dyn Policy, rewards: &mut [Weight
     Ok(Rollout { data: time_major(&rows, &values)?, statistics })
 }
 
-fn add_rewards(rewards: &mut [WeightedReward], step: &mut Batch, action: &Tensor) -> Result<()> {
-    if rewards.is_empty() {
-        return Ok(());
+/// Records what a monitor let through instead of what the policy chose.
+///
+/// A policy that keeps its own choice apart (`action.tokens`) is trained on that choice, and the monitor is part of the world it acts in. One that
+/// does not would be asked for the probability of an action it never chose.
+fn replace_action(decision: &mut Batch, sent: Tensor) -> Result<()> {
+    let same = decision.slice::<f32>(names::ACTION)? == sent.as_slice::<f32>()?;
+    if !same && decision.find(names::LOG_PROB).is_some() && decision.find(names::ACTION_TOKENS).is_none() {
+        return Err(Error::unsupported(
+            "a filter changed an action, and this policy cannot be trained on that: it does not keep its own choice apart as `action.tokens`",
+        ));
     }
-    step.insert(names::ACTION, action.try_clone()?);
-    for reward in rewards {
-        let scored = reward.component.score(step)?;
-        let extra = scored.slice::<f32>(names::REWARD)?;
-        if let Some(bad) = extra.iter().find(|r| !r.is_finite()) {
-            return Err(Error::numerical(format!("a reward component returned {bad}")));
-        }
-        let sum = step.get_mut(names::REWARD)?.as_mut_slice::<f32>()?;
-        if extra.len() != sum.len() {
-            return Err(Error::input(format!("a reward component returned {} scores for {} steps", extra.len(), sum.len())));
-        }
-        for (total, r) in sum.iter_mut().zip(extra) {
-            *total += reward.weight * r;
-        }
-    }
+    decision.insert(names::ACTION, sent);
     Ok(())
 }
 

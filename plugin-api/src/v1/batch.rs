@@ -40,6 +40,8 @@ pub mod names {
     pub const IS_INTERVENTION: &str = "is_intervention";
     /// Prefix of the last observation of every episode that ended in this step.
     pub const FINAL: &str = "final.";
+    /// Prefix of numbers that a reward component shows beside the run's curves, f32 `[1]`.
+    pub const METRICS: &str = "metrics.";
     /// Prefix of simulator-only ground truth, used by scripted experts and data generation, never by policies.
     pub const PRIVILEGED: &str = "privileged.";
 }

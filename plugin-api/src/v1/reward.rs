@@ -22,6 +22,7 @@ pub trait Reward: Send {
 
     /// Scores one chunk of B environments. `transition` has the observation after the chunk, `action` `[B, C, A]` and the
     /// environment's own `next.*` features. Returns `next.reward` f32 `[B, C]` and, if the spec says so, `next.success` bool `[B]`.
+    /// It may add `next.done` bool `[B, C]`, true where it ends the episode, and numbers to show, `metrics.<name>` f32 `[1]`.
     ///
     /// # Errors
     /// If a feature is missing or a score is not finite.

@@ -1,0 +1,38 @@
+//! What went wrong inside the sandbox, in one sentence, with the guest's own backtrace below it.
+
+use twinhost_plugin_api::Error;
+use wasmtime::{Trap, WasmBacktrace};
+
+use super::sandbox::Allowance;
+use crate::recipe::Limits;
+
+/// The sentence for a call that did not come back with an answer.
+pub fn explain(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits) -> Error {
+    let mut message = sentence(error, allowance, limits);
+    if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>().filter(|b| !b.frames().is_empty()) {
+        let text = backtrace.to_string();
+        // The first line says that a backtrace follows.
+        message.extend(text.lines().skip(1).map(|line| format!("\n  {}", line.trim_end())));
+    }
+    Error::internal(message)
+}
+
+fn sentence(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits) -> String {
+    match (error.downcast_ref::<Trap>(), allowance.denied()) {
+        (Some(Trap::OutOfFuel), _) => {
+            format!("used up its fuel of {} instructions: it does not end, or it needs a higher `limits.fuel`", limits.fuel)
+        }
+        (Some(Trap::Interrupt), _) => {
+            let ms = limits.deadline_ms.unwrap_or_default();
+            format!("did not end within {ms} ms: it does not end, or it needs a longer `limits.deadline_ms`")
+        }
+        // A guest that is refused memory mostly aborts at once, so this is why.
+        (_, Some(wanted)) => {
+            format!("wanted {wanted} of memory, and may have {} MiB: it leaks, or it needs a higher `limits.memory_mib`", limits.memory_mib)
+        }
+        (Some(Trap::StackOverflow), _) => "recursed until its stack was full".to_owned(),
+        (Some(Trap::UnreachableCodeReached), _) => "gave up: it panicked or aborted".to_owned(),
+        (Some(trap), _) => format!("trapped: {trap}"),
+        (None, None) => format!("answered with something that cannot be read: {}", error.root_cause()),
+    }
+}

@@ -1,0 +1,74 @@
+//! The world `policy` behind the trait [`Policy`].
+
+use twinhost_plugin_api::{ActMode, ActRequest, Batch, Policy, PolicySpec, Result, Tensor, names};
+use wasmtime::Store;
+use wasmtime::component::{Component, Linker};
+
+use super::bindings::policy as world;
+use super::described;
+use super::exchange::{Outgoing, floats, own_error, sizes};
+use super::program::Program;
+use super::sandbox::{Allowance, Sandbox, Setup, World};
+use crate::recipe::Limits;
+
+/// A sandboxed policy. It has no parameters, so there is nothing to train, save or load.
+pub struct GuestPolicy {
+    sandbox: Sandbox<world::Policy>,
+    spec: PolicySpec,
+    /// Features and texts that `act` reads.
+    needs: Vec<String>,
+}
+
+impl World for world::Policy {
+    fn instantiate(store: &mut Store<Allowance>, component: &Component, linker: &Linker<Allowance>) -> wasmtime::Result<Self> {
+        Self::instantiate(store, component, linker)
+    }
+    fn configure(&self, store: &mut Store<Allowance>, setup: &Setup) -> wasmtime::Result<Result<String>> {
+        let answer = self.twinhost_plugin_acting().call_configure(store, &setup.config, &setup.environment, setup.seed)?;
+        Ok(answer.map_err(own_error))
+    }
+}
+
+impl GuestPolicy {
+    /// # Errors
+    /// If the component does not start, refuses its configuration, or describes itself in a way that cannot be read.
+    pub fn start(program: Program, limits: Limits, setup: Setup) -> Result<Self> {
+        /// The part of a policy's description that a sandboxed one can have.
+        #[derive(serde::Deserialize)]
+        struct Description {
+            action_dim: usize,
+            chunk: usize,
+            observation: Vec<String>,
+            #[serde(default)]
+            texts: Vec<String>,
+        }
+        let (sandbox, description) = Sandbox::start(program, limits, setup)?;
+        let Description { action_dim, chunk, observation, texts } = described(&description)?;
+        let needs = observation.iter().chain(&texts).cloned().collect();
+        let spec = PolicySpec { action_dim, chunk, observation, texts, differentiable: false, parameters: 0 };
+        Ok(Self { sandbox, spec, needs })
+    }
+}
+
+impl Policy for GuestPolicy {
+    fn spec(&self) -> PolicySpec {
+        self.spec.clone()
+    }
+
+    fn reset(&mut self, rows: &[usize], seeds: &[u64]) -> Result<()> {
+        let rows = sizes(rows)?;
+        self.sandbox.call(|store, world| Ok(world.twinhost_plugin_acting().call_reset(store, &rows, seeds)?.map_err(own_error)))
+    }
+
+    fn act(&mut self, observation: &Batch, request: &ActRequest) -> Result<Batch> {
+        let rows = observation.rows();
+        let greedy = request.mode == ActMode::Greedy;
+        let action = Outgoing::new(observation, &self.needs, rows)?.with(|batch| {
+            self.sandbox.call(|store, world| {
+                Ok(world.twinhost_plugin_acting().call_act(store, batch, request.seed, greedy)?.map_err(own_error))
+            })
+        })?;
+        let action = floats("action", action, &[rows, self.spec.chunk, self.spec.action_dim])?;
+        Ok(Batch::new().with(names::ACTION, action).with(names::WEIGHTS_VERSION, Tensor::zeros::<i64>(&[rows])))
+    }
+}

@@ -1,0 +1,192 @@
+//! One instance in a store of its own, and what it may use there.
+
+use twinhost_plugin_api::{Error, Result};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{ResourceLimiter, Store};
+
+use super::engine::{Metering, TICK, engine};
+use super::failure::explain;
+use super::program::Program;
+use crate::recipe::Limits;
+
+const MIB: usize = 1024 * 1024;
+
+/// Far above what compilers of guests make: an interpreter with its libraries has some 10,000 table entries and a few dozen core instances.
+const MOST_TABLE_ENTRIES: usize = 1_000_000;
+const MOST_INSTANCES: usize = 1000;
+const MOST_TABLES: usize = 1000;
+const MOST_MEMORIES: usize = 100;
+
+/// Starting up may cost as much as this many calls: interpreters set themselves up, configurations are read.
+const START_UP_CALLS: u64 = 20;
+
+/// What a component is told once, before anything else.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// JSON.
+    pub config: String,
+    /// JSON of the environment's description, `{}` if it is not known.
+    pub environment: String,
+    pub seed: u64,
+}
+
+/// A world of the interface: how it is made and set up.
+pub trait World: Sized + Send + 'static {
+    /// # Errors
+    /// If the component is not of this world, or its start-up code fails.
+    fn instantiate(store: &mut Store<Allowance>, component: &Component, linker: &Linker<Allowance>) -> wasmtime::Result<Self>;
+
+    /// Returns the component's description.
+    ///
+    /// # Errors
+    /// The outer one if the call fails, the inner one if the component refuses its configuration.
+    fn configure(&self, store: &mut Store<Allowance>, setup: &Setup) -> wasmtime::Result<Result<String>>;
+}
+
+/// Memory that the instances of a store have in all. Limits of the runtime's own would hold for each memory alone.
+pub struct Allowance {
+    memory: usize,
+    most_memory: usize,
+    table_entries: usize,
+    /// The total after the request that was refused first.
+    denied: Option<Denied>,
+}
+
+#[derive(Clone, Copy)]
+enum Denied {
+    Memory(usize),
+    Table(usize),
+}
+
+impl Allowance {
+    fn new(limits: &Limits) -> Self {
+        let most_memory = usize::try_from(limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(MIB);
+        Self { memory: 0, most_memory, table_entries: 0, denied: None }
+    }
+
+    /// What was asked for when the answer was no.
+    pub fn denied(&self) -> Option<String> {
+        self.denied.map(|denied| match denied {
+            Denied::Memory(bytes) => format!("{} MiB", bytes.div_ceil(MIB)),
+            Denied::Table(entries) => format!("{entries} table entries"),
+        })
+    }
+}
+
+impl ResourceLimiter for Allowance {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let after = self.memory.saturating_sub(current).saturating_add(desired);
+        if after > self.most_memory {
+            self.denied.get_or_insert(Denied::Memory(after));
+            return Ok(false);
+        }
+        self.memory = after;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let after = self.table_entries.saturating_sub(current).saturating_add(desired);
+        if after > MOST_TABLE_ENTRIES {
+            self.denied.get_or_insert(Denied::Table(after));
+            return Ok(false);
+        }
+        self.table_entries = after;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        MOST_INSTANCES
+    }
+    fn tables(&self) -> usize {
+        MOST_TABLES
+    }
+    fn memories(&self) -> usize {
+        MOST_MEMORIES
+    }
+}
+
+/// A component at work. After a failure its instance is gone; the next call begins with a fresh one.
+pub struct Sandbox<W> {
+    program: Program,
+    limits: Limits,
+    metering: Metering,
+    setup: Setup,
+    live: Option<Live<W>>,
+}
+
+struct Live<W> {
+    store: Store<Allowance>,
+    world: W,
+}
+
+impl<W: World> Sandbox<W> {
+    /// Starts the component; returns it with its description of itself.
+    ///
+    /// # Errors
+    /// If the component does not start, or refuses its configuration.
+    pub fn start(program: Program, limits: Limits, setup: Setup) -> Result<(Self, String)> {
+        let metering = metering(&limits);
+        let mut sandbox = Self { program, limits, metering, setup, live: None };
+        let (live, description) = sandbox.instance()?;
+        sandbox.live = Some(live);
+        Ok((sandbox, description))
+    }
+
+    fn instance(&self) -> Result<(Live<W>, String)> {
+        let engine = engine(self.metering).map_err(Error::internal)?;
+        let component = self.program.component();
+        let mut store = Store::new(engine, Allowance::new(&self.limits));
+        store.limiter(|allowance| allowance);
+        // What a guest hands back is copied into the host's memory; it cannot be more than the guest may have itself.
+        store.set_hostcall_fuel(store.data().most_memory);
+        // Nothing is ever defined in it: a component has its arguments and nothing else.
+        let linker = Linker::new(engine);
+        let failed = |step: &str, e: &wasmtime::Error, store: &Store<Allowance>| explain(e, store.data(), &self.limits).context(step);
+        self.meter(&mut store, START_UP_CALLS)?;
+        let world = W::instantiate(&mut store, component, &linker).map_err(|e| failed("start", &e, &store))?;
+        self.meter(&mut store, START_UP_CALLS)?;
+        let description = world.configure(&mut store, &self.setup).map_err(|e| failed("configure", &e, &store))??;
+        Ok((Live { store, world }, description))
+    }
+
+    /// Allows the next call its time.
+    fn meter(&self, store: &mut Store<Allowance>, calls: u64) -> Result<()> {
+        match self.metering {
+            Metering::Fuel => {
+                let fuel = self.limits.fuel.saturating_mul(calls);
+                store.set_fuel(fuel).map_err(|e| Error::internal(format!("the fuel gauge does not work: {e:#}")))
+            }
+            Metering::Deadline => {
+                let period = u64::try_from(TICK.as_millis()).unwrap_or(1);
+                let ticks = self.limits.deadline_ms.unwrap_or_default().saturating_mul(calls).div_ceil(period);
+                // The current period is already running; ticks are added to the present count, which must not wrap.
+                store.set_epoch_deadline(ticks.min(u64::from(u32::MAX)) + 1);
+                Ok(())
+            }
+        }
+    }
+
+    /// One call. `call` returns the guest's answer or its error.
+    ///
+    /// # Errors
+    /// Whatever the guest reports, or how it failed.
+    pub fn call<T>(&mut self, call: impl FnOnce(&mut Store<Allowance>, &W) -> wasmtime::Result<Result<T>>) -> Result<T> {
+        let mut live = match self.live.take() {
+            Some(live) => live,
+            None => self.instance()?.0,
+        };
+        self.meter(&mut live.store, 1)?;
+        match call(&mut live.store, &live.world) {
+            Ok(answer) => {
+                self.live = Some(live);
+                answer
+            }
+            Err(e) => Err(explain(&e, live.store.data(), &self.limits)),
+        }
+    }
+}
+
+/// A deadline takes the place of fuel.
+pub fn metering(limits: &Limits) -> Metering {
+    if limits.deadline_ms.is_some() { Metering::Deadline } else { Metering::Fuel }
+}
