@@ -22,7 +22,7 @@ pub use checkpoint::{RunState, StageState, checkpoint_folder, stage_key};
 pub use demos::Demonstrations;
 pub use error::{Error, Result};
 pub use evaluation::{measure, success_rate, summary};
-pub use session::{Session, create_algorithm, create_env, create_expert, create_policy, request_stop, stop_requested};
+pub use session::{Session, create_algorithm, create_env, create_expert, create_policy, request_stop, stop_requested, terms};
 
 use crate::recipe::LoadedRecipe;
 

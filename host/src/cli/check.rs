@@ -9,10 +9,11 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use twinhost_plugin_api::{AlgorithmSpec, EnvSpec, Error, ErrorKind, Paradigm, PolicySpec};
+use twinhost_plugin_api::{AlgorithmSpec, EnvSpec, Error, ErrorKind, Paradigm, PolicySpec, RewardSpec, names};
 
 use super::{Failure, PluginPaths};
-use crate::loader::{Kind, Loader, host_services};
+use crate::loader::{Kind, Loader, Terms, host_services};
+use crate::pipeline::terms;
 use crate::recipe::diagnostics::closest;
 use crate::recipe::lock::{Lock, LockedPlugin};
 use crate::recipe::{Config, Finding, Isolation, LoadedRecipe, Recipe, RecipeErrors};
@@ -48,10 +49,16 @@ pub trait Components {
     /// A sentence that says what there is instead.
     fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String>;
     /// # Errors
-    /// If the component refuses its configuration or does not load; so for the next two.
+    /// If the component refuses its configuration or does not load; so for the next ones.
     fn env(&self, component: &str, config: &str, isolation: Isolation) -> Result<EnvSpec, Error>;
     fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error>;
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error>;
+    fn reward(&self, component: &str, config: &str, isolation: Isolation, terms: &Terms) -> Result<RewardSpec, Error>;
+    /// Returns the features that the monitor reads.
+    ///
+    /// # Errors
+    /// As [`Components::env`].
+    fn filter(&self, component: &str, config: &str, terms: &Terms) -> Result<Vec<String>, Error>;
 }
 
 impl Components for Loader {
@@ -87,6 +94,17 @@ impl Components for Loader {
             .differentiable()
             .ok_or_else(|| Error::input("the policy of this recipe cannot be trained: it has no differentiable side"))?;
         Loader::algorithm(self, component, config, host_services(1, 0), differentiable).map(|algorithm| algorithm.spec())
+    }
+    fn reward(&self, component: &str, config: &str, isolation: Isolation, terms: &Terms) -> Result<RewardSpec, Error> {
+        use twinhost_plugin_api::Reward as _;
+        let reward = match isolation {
+            Isolation::InProcess => Loader::reward(self, component, config, host_services(1, 0), terms),
+            Isolation::Process => self.isolated_reward(component, config, host_services(1, 0)),
+        };
+        reward.map(|reward| reward.spec())
+    }
+    fn filter(&self, component: &str, config: &str, terms: &Terms) -> Result<Vec<String>, Error> {
+        Loader::filter(self, component, config, host_services(1, 0), terms).map(|filter| filter.needs().to_vec())
     }
 }
 
@@ -142,6 +160,8 @@ pub fn locked_plugins(components: &dyn Components, loaded: &LoadedRecipe) -> Vec
     named.extend(stages.demos.real.iter().map(|real| (Kind::Policy, real.expert.component.as_str())));
     named.extend(stages.sft.iter().map(|sft| (Kind::Algorithm, sft.algorithm.component.as_str())));
     named.extend(stages.rl.iter().map(|rl| (Kind::Algorithm, rl.algorithm.component.as_str())));
+    named.extend(stages.rl.iter().flat_map(|rl| &rl.rewards).map(|reward| (Kind::Reward, reward.component.as_str())));
+    named.extend(recipe.envs.values().flat_map(|env| &env.filters).map(|filter| (Kind::Filter, filter.component.as_str())));
     let plugins: BTreeSet<LockedPlugin> = named.into_iter().filter_map(|(kind, name)| components.plugin(kind, name).ok()).collect();
     plugins.into_iter().collect()
 }
@@ -169,6 +189,8 @@ fn mistakes(loaded: &LoadedRecipe, components: &dyn Components) -> Vec<Finding> 
     let envs = check.envs();
     let policy = check.policy(&envs);
     check.algorithms(policy);
+    check.filters(&envs);
+    check.rewards(&envs);
     check.stages(&envs);
     check.findings
 }
@@ -202,6 +224,12 @@ impl Components for Memory<'_> {
     }
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         remember(&self.algorithms, &[component, config, policy.0, policy.1], || self.components.algorithm(component, config, policy))
+    }
+    fn reward(&self, component: &str, config: &str, isolation: Isolation, terms: &Terms) -> Result<RewardSpec, Error> {
+        self.components.reward(component, config, isolation, terms)
+    }
+    fn filter(&self, component: &str, config: &str, terms: &Terms) -> Result<Vec<String>, Error> {
+        self.components.filter(component, config, terms)
     }
 }
 
@@ -310,6 +338,46 @@ impl Check<'_> {
                 let message = format!("`{}` is an algorithm of kind {:?}, this stage needs {wanted:?}", algorithm.component, spec.paradigm);
                 self.report(&format!("{stage}.algorithm.component"), message, None);
             }
+        }
+    }
+
+    fn filters(&mut self, envs: &Envs) {
+        let recipe = &self.loaded.recipe;
+        for (name, env) in &recipe.envs {
+            let Some(spec) = envs.get(name) else { continue };
+            for filter in &env.filters {
+                let terms = terms(recipe, filter.limits.as_ref(), spec);
+                let create = |c: &dyn Components| c.filter(&filter.component, &filter.config.ron, &terms);
+                let Some(needs) = self.create(Kind::Filter, &filter.component, &filter.config, create) else { continue };
+                self.reads(&filter.config, &filter.component, &needs, (name, spec), &[names::TASK]);
+            }
+        }
+    }
+
+    fn rewards(&mut self, envs: &Envs) {
+        let recipe = &self.loaded.recipe;
+        let Some(stage) = &recipe.stages.rl else { return };
+        let Some(spec) = envs.get(&stage.env) else { return };
+        let judged = [names::TASK, names::ACTION, names::REWARD, names::TERMINATED, names::TRUNCATED, names::SUCCESS];
+        for reward in &stage.rewards {
+            let terms = terms(recipe, reward.limits.as_ref(), spec);
+            let create = |c: &dyn Components| c.reward(&reward.component, &reward.config.ron, reward.isolation, &terms);
+            let Some(said) = self.create(Kind::Reward, &reward.component, &reward.config, create) else { continue };
+            self.reads(&reward.config, &reward.component, &said.needs, (&stage.env, spec), &judged);
+        }
+    }
+
+    /// Reports features that a component reads and that neither the environment nor the host (`more`) has.
+    fn reads(&mut self, config: &Config, component: &str, needs: &[String], (name, env): (&str, &EnvSpec), more: &[&str]) {
+        let known = |need: &str| {
+            let need = need.strip_prefix(names::FINAL).unwrap_or(need);
+            more.contains(&need) || env.observation.iter().any(|f| f.name == need)
+        };
+        for need in needs.iter().filter(|need| !known(need)) {
+            let there: Vec<_> = env.observation.iter().map(|f| f.name.as_str()).chain(more.iter().copied()).collect();
+            let field = format!("{}.component", config.path.trim_end_matches(".config"));
+            let message = format!("`{component}` reads `{need}`, which environment `{name}` does not have");
+            self.report(&field, message, Some(format!("there are: {}", there.join(", "))));
         }
     }
 

@@ -15,10 +15,12 @@ pub struct SearchPath {
     pub required: bool,
 }
 
+const EXPLICIT: &str = "--plugin-dir or recipe";
+
 /// The search order for a given set of explicit paths.
 pub fn search_order(explicit: &[PathBuf]) -> Vec<SearchPath> {
     let mut order: Vec<SearchPath> =
-        explicit.iter().map(|p| SearchPath { path: p.clone(), origin: "--plugin-dir or recipe", required: true }).collect();
+        explicit.iter().map(|p| SearchPath { path: p.clone(), origin: EXPLICIT, required: true }).collect();
     if let Some(paths) = std::env::var_os("TWINHOST_PLUGIN_PATH") {
         order.extend(std::env::split_paths(&paths).filter(|p| !p.as_os_str().is_empty()).map(|path| SearchPath {
             path,
@@ -74,8 +76,17 @@ pub struct Catalog {
 impl Catalog {
     /// Looks at every search path. Never fails: what is wrong becomes a [`Candidate`].
     pub fn discover(explicit: &[PathBuf]) -> Self {
+        Self::searched(search_order(explicit))
+    }
+
+    /// Looks at the given paths and nowhere else.
+    pub fn only(paths: &[PathBuf]) -> Self {
+        Self::searched(paths.iter().map(|path| SearchPath { path: path.clone(), origin: EXPLICIT, required: true }))
+    }
+
+    fn searched(order: impl IntoIterator<Item = SearchPath>) -> Self {
         let mut catalog = Self::default();
-        for search in search_order(explicit) {
+        for search in order {
             if search.path.is_file() {
                 catalog.consider(&search.path, search.origin, true);
             } else if search.path.is_dir() {

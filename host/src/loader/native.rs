@@ -43,8 +43,17 @@ pub struct Loader {
 
 impl Loader {
     pub fn new(explicit: &[PathBuf]) -> Self {
+        Self::of(Catalog::discover(explicit))
+    }
+
+    pub fn of(catalog: Catalog) -> Self {
         Self {
-            catalog: Catalog::discover(explicit),
+        Self::of(Catalog::discover(explicit))
+    }
+
+    pub fn of(catalog: Catalog) -> Self {
+        Self {
+            catalog,
             hang_after: Duration::from_secs(30),
             trust: Trust::Any,
             sandbox: Limits::default(),

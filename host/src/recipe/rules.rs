@@ -14,6 +14,7 @@ pub fn check(recipe: &Recipe, root: &Node) -> Vec<Finding> {
     let mut rules = Rules { recipe, root, findings: Vec::new() };
     rules.environments();
     rules.demonstrations();
+    rules.rewards();
     rules.evaluation();
     rules.isolation();
     rules.files();
@@ -87,6 +88,15 @@ impl Rules<'_> {
                 format!("the least offset {least} is above the most {most}"),
                 format!("write ({most}, {least})"),
             );
+        }
+    }
+
+    /// Something must be left to learn from.
+    fn rewards(&mut self) {
+        let Some(rl) = &self.recipe.stages.rl else { return };
+        if rl.env_reward_weight == 0.0 && rl.rewards.iter().all(|reward| reward.weight == 0.0) {
+            let message = "every reward counts 0, so there is nothing to learn from".to_owned();
+            self.report("stages.rl.env_reward_weight", message, "add a component to `stages.rl.rewards`, or write another weight");
         }
     }
 

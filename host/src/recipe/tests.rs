@@ -90,6 +90,15 @@ fn the_base_recipe_loads_with_defaults() {
 }
 
 #[test]
+fn limits_have_one_set_of_defaults() {
+    let loaded = load(&edit(&[("iterations: 40", "rewards: [(component: \"near\", limits: (fuel: 5000))]")]), &[], None).unwrap();
+    assert_eq!(loaded.recipe.sandbox, Limits::default());
+    let rewards = &loaded.recipe.stages.rl.as_ref().unwrap().rewards;
+    assert_eq!(rewards[0].limits, Some(Limits { fuel: 5000, ..Limits::default() }));
+    assert_eq!((rewards[0].weight, rewards[0].on_error), (1.0, OnError::Stop));
+}
+
+#[test]
 fn single_fields() {
     check(&[("seed: 7", "sede: 7")], &["3:5 sede: there is no field `sede` (did you mean `seed`?)"]);
     check(
@@ -185,6 +194,11 @@ fn fields_that_must_fit_each_other() {
             "14:99 stages.rl.anchor.beta: beta 0.2 anchors to real demonstrations, but there is no `stages.demos.real` (add `stages.demos.real`, or set beta to 0)",
         ],
     );
+    check(
+        &[("iterations: 40", "env_reward_weight: 0")],
+        &["15:33 stages.rl.env_reward_weight: every reward counts 0, so there is nothing to learn from (add a component to `stages.rl.rewards`, or write another weight)"],
+    );
+    check(&[("iterations: 40", "env_reward_weight: 0, rewards: [(component: \"near\")]")], &[]);
     check(&[("(2, 4)", "(4, 2)")], &["12:48 stages.demos.sim.offset_range: the least offset 4 is above the most 2 (write (2, 4))"]);
     check(
         &[("episodes: 30)", "episodes: 3)")],

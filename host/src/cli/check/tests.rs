@@ -33,7 +33,11 @@ struct Shelf;
 impl Components for Shelf {
     fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
         match (kind, component) {
-            (Kind::Env, "cell") | (Kind::Policy, "vla" | "blind" | "wide") | (Kind::Algorithm, "ppo" | "sft") => {
+            (Kind::Env, "cell")
+            | (Kind::Policy, "vla" | "blind" | "wide")
+            | (Kind::Algorithm, "ppo" | "sft")
+            | (Kind::Reward, "near" | "seeing")
+            | (Kind::Filter, "slow") => {
                 Ok(LockedPlugin { name: format!("{kind}s"), version: "1".into(), sha256: "00".into(), abi: "1".into() })
             }
             _ => Err(format!("no plugin provides the {kind} `{component}`")),
@@ -77,6 +81,17 @@ impl Components for Shelf {
         }
         let paradigm = if component == "sft" { Paradigm::Supervised } else { Paradigm::OnPolicy };
         Ok(AlgorithmSpec { paradigm, needs: Vec::new() })
+    }
+    fn reward(&self, component: &str, config: &str, _: Isolation, terms: &Terms) -> Result<RewardSpec, Error> {
+        assert_eq!(terms.environment.as_ref().unwrap().control_hz, 10.0);
+        if config != "()" {
+            return Err(Error::config("goal", format!("must be above 0 (fuel {})", terms.limits.fuel)));
+        }
+        let camera = if component == "seeing" { "observation.images.wrist" } else { "final.observation.images.base" };
+        Ok(RewardSpec { needs: vec![camera.into(), "action".into(), "next.success".into(), "task".into()], decides_success: false })
+    }
+    fn filter(&self, _: &str, _: &str, _: &Terms) -> Result<Vec<String>, Error> {
+        Ok(vec!["observation.images.base".into(), "action".into()])
     }
 }
 
@@ -211,6 +226,12 @@ impl Components for Counting {
         self.0.set(self.0.get() + 1);
         Shelf.algorithm(component, config, policy)
     }
+    fn reward(&self, component: &str, config: &str, isolation: Isolation, terms: &Terms) -> Result<RewardSpec, Error> {
+        Shelf.reward(component, config, isolation, terms)
+    }
+    fn filter(&self, component: &str, config: &str, terms: &Terms) -> Result<Vec<String>, Error> {
+        Shelf.filter(component, config, terms)
+    }
 }
 
 #[test]
@@ -223,4 +244,38 @@ fn arms_share_what_is_equal() {
     validate_all(&counting, &arms).unwrap();
     // One environment (both twins have the same configuration), one policy (also the expert), two algorithms.
     assert_eq!(counting.0.get(), 4);
+}
+
+#[test]
+fn rewards_and_filters_are_created_and_must_find_what_they_read() {
+    let rl = "rl: (algorithm: (component: \"ppo\"))";
+    let with = |rewards: &str| rl.replace("))", &format!("), {rewards})"));
+    check(rl, &with("rewards: [(component: \"near\", weight: 0.5)]"), &["algorithms", "envs", "policys", "rewards"]);
+    check(
+        rl,
+        &with("rewards: [(component: \"nere\")]"),
+        &["8:61 stages.rl.rewards[0].component: no plugin provides the reward `nere`"],
+    );
+    check(
+        rl,
+        &with("rewards: [(component: \"near\", config: (goal: 0), limits: (fuel: 5000))]"),
+        &["8:86 stages.rl.rewards[0].config.goal: must be above 0 (fuel 5000)"],
+    );
+    check(
+        rl,
+        &with("rewards: [(component: \"seeing\")]"),
+        &[concat!(
+            "8:61 stages.rl.rewards[0].component: `seeing` reads `observation.images.wrist`, which environment `sim` does not have (there are: ",
+            "observation.images.base, task, action, next.reward, next.terminated, next.truncated, next.success)"
+        )],
+    );
+    let env = "\"sim\": (component: \"cell\", config: (size: 64))";
+    check(
+        env,
+        "\"sim\": (component: \"cell\", config: (size: 64), filters: [(component: \"slow\")])",
+        &[concat!(
+            "3:82 envs.sim.filters[0].component: `slow` reads `action`, which environment `sim` does not have (there are: ",
+            "observation.images.base, task)"
+        )],
+    );
 }

@@ -1,5 +1,6 @@
 //! The world `policy` behind the trait [`Policy`].
 
+use serde_json::{Map, Value};
 use twinhost_plugin_api::{ActMode, ActRequest, Batch, Policy, PolicySpec, Result, Tensor, names};
 use wasmtime::Store;
 use wasmtime::component::{Component, Linker};
@@ -33,19 +34,12 @@ impl GuestPolicy {
     /// # Errors
     /// If the component does not start, refuses its configuration, or describes itself in a way that cannot be read.
     pub fn start(program: Program, limits: Limits, setup: Setup) -> Result<Self> {
-        /// The part of a policy's description that a sandboxed one can have.
-        #[derive(serde::Deserialize)]
-        struct Description {
-            action_dim: usize,
-            chunk: usize,
-            observation: Vec<String>,
-            #[serde(default)]
-            texts: Vec<String>,
-        }
         let (sandbox, description) = Sandbox::start(program, limits, setup)?;
-        let Description { action_dim, chunk, observation, texts } = described(&description)?;
-        let needs = observation.iter().chain(&texts).cloned().collect();
-        let spec = PolicySpec { action_dim, chunk, observation, texts, differentiable: false, parameters: 0 };
+        let mut description: Map<String, Value> = described(&description)?;
+        // What a sandboxed policy cannot have, whatever it says.
+        description.extend([("differentiable".to_owned(), Value::Bool(false)), ("parameters".to_owned(), 0.into())]);
+        let spec: PolicySpec = described(&Value::Object(description).to_string())?;
+        let needs = spec.observation.iter().chain(&spec.texts).cloned().collect();
         Ok(Self { sandbox, spec, needs })
     }
 }

@@ -1,0 +1,1 @@
+(drop (call $endless_recursion (i32.const 0)))

@@ -1,0 +1,1 @@
+(loop $forever (br $forever))

@@ -1,0 +1,1 @@
+(global.set $bias (f32.const nan))

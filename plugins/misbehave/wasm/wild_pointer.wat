@@ -1,0 +1,1 @@
+(drop (i32.load (i32.const -4)))

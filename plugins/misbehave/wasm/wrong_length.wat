@@ -1,0 +1,1 @@
+(global.set $missing (i32.const 1))
