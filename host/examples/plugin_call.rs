@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Instant;
-use twinhost::loader::{Loader, host_services, set_host_binary};
+use twinhost::loader::{Loader, Terms, host_services, set_host_binary};
 use twinhost_plugin_api::{Batch, Reward, RewardSpec, Tensor, names};
 
 const ROUNDS: usize = 7;
@@ -65,7 +65,7 @@ fn run() -> twinhost_plugin_api::Result<()> {
         set_host_binary(folder.join("host"));
     }
     let loader = Loader::new(&beside.into_iter().collect::<Vec<_>>());
-    let mut penalty = loader.reward("rewards:step_penalty", "", host_services(1, 0))?;
+    let mut penalty = loader.reward("rewards:step_penalty", "", host_services(1, 0), &Terms::default())?;
     let direct = empty(&mut Direct);
     let through = empty(&mut penalty);
     println!("direct_call {direct:.2} ns (baseline: dynamic call in Rust)");
@@ -74,7 +74,7 @@ fn run() -> twinhost_plugin_api::Result<()> {
 
     let floats = || Batch::new().with(names::ACTION, Tensor::from_vec((0..32).map(|i| i as f32 * 0.01).collect(), &[1, 4, 8]));
     let image = floats().with("observation.images.base", Tensor::zeros::<u8>(&[1, 128, 128, 3]));
-    let mut here = loader.reward("rewards:action_smoothness", "", host_services(1, 0))?;
+    let mut here = loader.reward("rewards:action_smoothness", "", host_services(1, 0), &Terms::default())?;
     let mut there = loader.isolated_reward("rewards:action_smoothness", "", host_services(1, 0))?;
     println!("direct_32_floats {:.0} ns (the same arithmetic, linked)", score(&mut Direct, &floats(), 200_000));
     println!("plugin_32_floats {:.0} ns", score(&mut here, &floats(), 200_000));

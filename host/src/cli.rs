@@ -74,6 +74,7 @@ impl PluginPaths {
             recipe::Trust::Any => Trust::Any,
             recipe::Trust::Locked => Trust::Locked,
         };
+        loader.sandbox = recipe.sandbox.clone();
         loader
     }
 }

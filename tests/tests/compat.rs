@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::time::Duration;
-use twinhost::loader::{Loader, Trust, examine, host_services, inspect};
+use twinhost::loader::{Loader, Terms, Trust, examine, host_services, inspect};
 use twinhost_plugin_api::testkit::{ScoreCard, Settings};
 use twinhost_plugin_api::{
     ActMode, ActRequest, Algorithm, Anchor, Batch, Camera, Env, Policy, ResetRequest, Reward, Tensor, UpdateRequest, names,
@@ -52,7 +52,7 @@ fn answers(loader: &Loader) {
     assert_eq!(out.slice::<f32>(names::REWARD).unwrap(), [0.5, 0.25, -1.0, 0.0]);
     assert_eq!(env.render(1, "", 3, 2).unwrap().as_slice::<u8>().unwrap(), [200; 18]);
 
-    let mut reward = loader.reward("compat:length", "", services()).unwrap();
+    let mut reward = loader.reward("compat:length", "", services(), &Terms::default()).unwrap();
     let transition = Batch::new().with(names::ACTION, Tensor::from_vec(vec![1.0f32, -2.0, 0.5, 0.0], &[1, 2, 2]));
     assert_eq!(reward.score(&transition).unwrap().slice::<f32>(names::REWARD).unwrap(), [-3.0, -0.5]);
 

@@ -3,8 +3,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use twinhost::loader::{Loader, Trust, examine, host_services};
-use twinhost::rollout::{RolloutPlan, collect};
+use twinhost::loader::{Loader, Terms, Trust, examine, host_services};
+use twinhost::rollout::{RolloutPlan, Scoring, collect};
 use twinhost_plugin_api::testkit::{self, Outcome, ScoreCard, Settings};
 use twinhost_plugin_api::{DType, Env, FeatureSpec, Policy, names};
 use twinhost_tests::plugin;
@@ -72,7 +72,7 @@ fn ppo_learns_the_same_from_the_same_rollout() {
     let mut policy = loader.policy("openvla", &openvla, host_services(1, 7)).unwrap();
     policy.set_statistics(&statistics).unwrap();
     let plan = RolloutPlan { chunks: 3, temperature: 1.0, seed: 5, variant: String::new() };
-    let rollout = collect(&mut env, &mut policy, &mut [], &plan).unwrap();
+    let rollout = collect(&mut env, &mut policy, &mut Scoring::new(1.0, Vec::new()), &plan).unwrap();
     let settings = Settings { cancel_within: Duration::from_secs(60), ..effort().recorded(rollout.data) };
     let card = testkit::algorithm("ppo", &settings, |services| {
         let mut policy = loader.policy("openvla", &openvla, services)?;
@@ -123,7 +123,7 @@ fn a_robots_misbehaviour_is_found() {
 fn a_rewards_and_a_policys_misbehaviour_is_found() {
     let _alone = alone();
     let loader = loader(&["misbehave"]);
-    let reward = |config: &str| testkit::reward("faulty_reward", &effort(), |services| loader.reward("faulty_reward", config, services));
+    let reward = |config: &str| testkit::reward("faulty_reward", &effort(), |services| loader.reward("faulty_reward", config, services, &Terms::default()));
     reward("").assert_passed();
     fails(&reward("(fault: Nan, after: 2)"), "scores", "NaN");
     fails(&reward("(fault: Panic, when: Reset, after: 1)"), "scores", "panicked");

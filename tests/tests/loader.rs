@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use twinhost::loader::{Candidate, Catalog, Kind, Loader, host_services, inspect};
+use twinhost::loader::{Candidate, Catalog, Kind, Loader, Terms, host_services, inspect};
 use twinhost_plugin_api::{Batch, Reward, Tensor, names};
 use twinhost_tests::{altered, plugin};
 
@@ -93,7 +93,7 @@ fn a_bundle_folder_works_and_the_first_of_a_name_wins() {
 #[test]
 fn components_work_through_the_boundary_and_errors_name_them() {
     let loader = Loader::new(&[plugin("rewards")]);
-    let mut reward = loader.reward("rewards:step_penalty", "(cost: 2)", host_services(1, 0)).unwrap();
+    let mut reward = loader.reward("rewards:step_penalty", "(cost: 2)", host_services(1, 0), &Terms::default()).unwrap();
     let transition =
         Batch::new().with(names::TERMINATED, Tensor::zeros::<bool>(&[1, 2])).with(names::TRUNCATED, Tensor::zeros::<bool>(&[1, 2]));
     assert_eq!(reward.score(&transition).unwrap().slice::<f32>(names::REWARD).unwrap(), [-2.0, -2.0]);
@@ -101,7 +101,7 @@ fn components_work_through_the_boundary_and_errors_name_them() {
     let error = reward.score(&Batch::new()).unwrap_err().to_string();
     assert!(error.starts_with("reward `step_penalty`") && error.contains(names::TERMINATED), "{error}");
 
-    let error = loader.reward("step_penalty", "(cost: -1)", host_services(1, 0)).err().unwrap();
+    let error = loader.reward("step_penalty", "(cost: -1)", host_services(1, 0), &Terms::default()).err().unwrap();
     assert_eq!(error.kind, twinhost_plugin_api::ErrorKind::InvalidConfig);
     assert!(error.to_string().contains("`cost`"), "{error}");
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use twinhost::loader::{EnvHandle, Loader, Trust, host_services};
+use twinhost::loader::{EnvHandle, Loader, Terms, Trust, host_services};
 use twinhost_plugin_api::{ActMode, ActRequest, Batch, Env, ErrorKind, Policy, ResetRequest, Result, Reward, Robot, Tensor, names};
 use twinhost_tests::{host, outcome, plugin};
 
@@ -75,7 +75,7 @@ fn after_a_panic_a_component_is_left_alone_but_a_robot_is_still_told_to_stop() {
 fn a_rewards_fault_is_named_with_its_call() {
     let transition = Batch::new().with(names::ACTION, Tensor::zeros::<f32>(&[2, 3, 1]));
     let check = |config: &str, words: &str| {
-        let mut reward = loader().reward("faulty_reward", config, host_services(1, 0)).unwrap();
+        let mut reward = loader().reward("faulty_reward", config, host_services(1, 0), &Terms::default()).unwrap();
         let error = reward.reset(&[0, 1]).and_then(|()| reward.score(&transition)).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     };
@@ -84,7 +84,7 @@ fn a_rewards_fault_is_named_with_its_call() {
     check("(fault: Nan)", "reward `faulty_reward`, score: returned `next.reward` with the value NaN at [0, 0]");
     check("(fault: WrongShape)", "F32 [3, 3], which must be F32 [2, 3]");
     check("(fault: Missing)", "no `next.reward` (it returned: next.rewart)");
-    let mut sound = loader().reward("step_penalty", "", host_services(1, 0)).unwrap();
+    let mut sound = loader().reward("step_penalty", "", host_services(1, 0), &Terms::default()).unwrap();
     sound.reset(&[0]).unwrap();
 }
 

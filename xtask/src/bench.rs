@@ -19,6 +19,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "env", package: "twinhost-sim-tabletop", example: "tabletop_bench" },
     Bench { name: "policy", package: "twinhost-policies", example: "throughput" },
     Bench { name: "plugin", package: "twinhost", example: "plugin_call" },
+    Bench { name: "sandbox", package: "twinhost", example: "sandbox_call" },
     Bench { name: "recipe", package: "twinhost", example: "recipe_shares" },
 ];
 

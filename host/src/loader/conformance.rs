@@ -9,6 +9,7 @@ use twinhost_plugin_api::{Batch, Env, Error, ErrorKind, HostServices, Policy, Re
 use super::discovery::Bundle;
 use super::manifest::{ComponentEntry, Kind};
 use super::native::Loader;
+use super::sandboxed::Terms;
 
 /// Rows recorded from an environment for a policy.
 const RECORDED_STEPS: usize = 8;
@@ -25,7 +26,7 @@ fn one(loader: &Loader, bundle: &Bundle, component: &ComponentEntry, settings: S
     let settings = component.example.features.iter().cloned().fold(settings, Settings::feature);
     match component.kind {
         Kind::Env => testkit::env(name, &settings, |services| loader.env(&reference, config, services)),
-        Kind::Reward => testkit::reward(name, &settings, |services| loader.reward(&reference, config, services)),
+        Kind::Reward => testkit::reward(name, &settings, |services| loader.reward(&reference, config, services, &Terms::default())),
         Kind::Robot => testkit::robot(name, &settings, |services| loader.robot(&reference, config, services)),
         Kind::Camera => testkit::camera(name, &settings, |services| loader.camera(&reference, config, services)),
         Kind::Teleop => testkit::teleop(name, &settings, |services| loader.teleop(&reference, config, services)),

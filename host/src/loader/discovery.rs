@@ -19,8 +19,7 @@ const EXPLICIT: &str = "--plugin-dir or recipe";
 
 /// The search order for a given set of explicit paths.
 pub fn search_order(explicit: &[PathBuf]) -> Vec<SearchPath> {
-    let mut order: Vec<SearchPath> =
-        explicit.iter().map(|p| SearchPath { path: p.clone(), origin: EXPLICIT, required: true }).collect();
+    let mut order: Vec<SearchPath> = explicit.iter().map(|p| SearchPath { path: p.clone(), origin: EXPLICIT, required: true }).collect();
     if let Some(paths) = std::env::var_os("TWINHOST_PLUGIN_PATH") {
         order.extend(std::env::split_paths(&paths).filter(|p| !p.as_os_str().is_empty()).map(|path| SearchPath {
             path,
@@ -118,9 +117,7 @@ impl Catalog {
                     origin,
                 });
             }
-            Ok(None) if named => {
-                self.candidates.push(Candidate::Refused(Refusal::new(path, NOT_OURS)))
-            }
+            Ok(None) if named => self.candidates.push(Candidate::Refused(Refusal::new(path, NOT_OURS))),
             Ok(None) => {}
             Err(refusal) => self.candidates.push(Candidate::Refused(refusal)),
         }

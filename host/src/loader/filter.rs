@@ -106,11 +106,17 @@ impl FilterHandle {
         let [rows, steps, dim] = proposed.shape()[..] else {
             return Err(Error::input(format!("an action must be [B, C, A], got {:?}", proposed.shape())));
         };
+        if steps == 0 || dim != self.discrete.len() {
+            return Err(Error::input(format!(
+                "an action must be [B, C, {}] with C > 0, got [{rows}, {steps}, {dim}]",
+                self.discrete.len()
+            )));
+        }
         let before = proposed.as_slice::<f32>()?;
         let mut action = proposal.action.map_or_else(|| proposed.try_clone(), Ok)?;
         let sent = action.as_mut_slice::<f32>()?;
-        if sent.len() != before.len() || dim != self.discrete.len() {
-            return Err(Error::internal(format!("an action of {} values, which must be [{rows}, {steps}, {}]", sent.len(), self.discrete.len())));
+        if sent.len() != before.len() {
+            return Err(Error::internal(format!("made {} values out of {}", sent.len(), before.len())));
         }
         for (at, (&before, &after)) in before.iter().zip(sent.iter()).enumerate() {
             if !allowed(before, after, self.discrete[at % dim]) {
@@ -168,7 +174,12 @@ mod tests {
     }
 
     fn env(low: f32, discrete: bool) -> EnvSpec {
-        let action = ActionSpec { names: vec!["x".into(), "gripper".into()], low: vec![low, -1.0], high: vec![1.0, 1.0], discrete: vec![false, discrete] };
+        let action = ActionSpec {
+            names: vec!["x".into(), "gripper".into()],
+            low: vec![low, -1.0],
+            high: vec![1.0, 1.0],
+            discrete: vec![false, discrete],
+        };
         let json = serde_json::json!({
             "kind": "Simulated", "num_envs": 2, "observation": [], "action": action, "control_hz": 10.0, "max_episode_steps": 5, "variants": ["train"],
         });

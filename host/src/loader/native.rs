@@ -48,11 +48,6 @@ impl Loader {
 
     pub fn of(catalog: Catalog) -> Self {
         Self {
-        Self::of(Catalog::discover(explicit))
-    }
-
-    pub fn of(catalog: Catalog) -> Self {
-        Self {
             catalog,
             hang_after: Duration::from_secs(30),
             trust: Trust::Any,
@@ -120,7 +115,9 @@ impl Loader {
         let code = self.code(bundle)?;
         let create = || match code {
             Code::Library(module) => module.create_env()(name.into(), config.into(), services),
-            Code::Component(bundle) => sandboxed::start(&self.programs, bundle, config, &services, &self.terms(), GuestEnv::start).map(env::boxed).into(),
+            Code::Component(bundle) => {
+                sandboxed::start(&self.programs, bundle, config, &services, &self.terms(), GuestEnv::start).map(env::boxed).into()
+            }
         };
         let handle = EnvHandle::new(Kind::Env, name, self.hang_after, create, |inner| inner.spec())?;
         self.fit(handle.spec_ref())?;
@@ -214,7 +211,9 @@ impl Loader {
         let code = self.code(bundle)?;
         let create = || match code {
             Code::Library(module) => module.create_reward()(name.into(), config.into(), services),
-            Code::Component(bundle) => sandboxed::start(&self.programs, bundle, config, &services, terms, GuestReward::start).map(reward::boxed).into(),
+            Code::Component(bundle) => {
+                sandboxed::start(&self.programs, bundle, config, &services, terms, GuestReward::start).map(reward::boxed).into()
+            }
         };
         RewardHandle::new(Kind::Reward, name, self.hang_after, create, |inner| inner.spec())
     }

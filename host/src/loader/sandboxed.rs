@@ -29,9 +29,8 @@ pub(super) fn start<T>(
     terms: &Terms,
     start: impl FnOnce(Program, Limits, Setup) -> Result<T>,
 ) -> Result<T> {
-    let refuse = |reason: String| {
-        Error::new(ErrorKind::Io, format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()))
-    };
+    let refuse =
+        |reason: String| Error::new(ErrorKind::Io, format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()));
     let program = programs.load(&bundle.library, &bundle.sha256, metering(&terms.limits)).map_err(refuse)?;
     let config = json::from_ron(config).map_err(|e| Error::new(ErrorKind::InvalidConfig, e))?;
     let environment = terms.environment.as_ref().map_or(Ok("{}".to_owned()), serde_json::to_string);

@@ -30,7 +30,8 @@ pub use sandbox::{Setup, metering};
 
 /// Reads a component's description of itself.
 fn described<T: serde::de::DeserializeOwned>(json: &str) -> twinhost_plugin_api::Result<T> {
-    serde_json::from_str(json).map_err(|e| twinhost_plugin_api::Error::internal(format!("describes itself in a way that cannot be read: {e}")))
+    serde_json::from_str(json)
+        .map_err(|e| twinhost_plugin_api::Error::internal(format!("describes itself in a way that cannot be read: {e}")))
 }
 
 fn is_metric_name(name: &str) -> bool {

@@ -196,7 +196,9 @@ fn fields_that_must_fit_each_other() {
     );
     check(
         &[("iterations: 40", "env_reward_weight: 0")],
-        &["15:33 stages.rl.env_reward_weight: every reward counts 0, so there is nothing to learn from (add a component to `stages.rl.rewards`, or write another weight)"],
+        &[
+            "15:33 stages.rl.env_reward_weight: every reward counts 0, so there is nothing to learn from (add a component to `stages.rl.rewards`, or write another weight)",
+        ],
     );
     check(&[("iterations: 40", "env_reward_weight: 0, rewards: [(component: \"near\")]")], &[]);
     check(&[("(2, 4)", "(4, 2)")], &["12:48 stages.demos.sim.offset_range: the least offset 4 is above the most 2 (write (2, 4))"]);

@@ -45,7 +45,10 @@ fn what_does_not_fit_is_refused_in_a_sentence() {
     check(&good[..good.len() / 2], "is a damaged component");
     check(&good, "carries no manifest");
     check(&with_manifest(good.clone(), "(name: "), "its plugin.ron is wrong at line 1");
-    check(&with_manifest(good.clone(), &manifest("Env", "x")), "says in its plugin.ron that `x` is a env, but exports `twinhost:plugin/scoring@1.0.0`");
+    check(
+        &with_manifest(good.clone(), &manifest("Env", "x")),
+        "says in its plugin.ron that `x` is a env, but exports `twinhost:plugin/scoring@1.0.0`",
+    );
     let two = manifest("Reward", "x").replace("components: [", "components: [(kind: Reward, name: \"y\"), ");
     check(&with_manifest(good.clone(), &two), "lists 2 components in its plugin.ron");
     check(&with_manifest(good, &" ".repeat(70_000)), "has a manifest of 70000 bytes");
@@ -64,7 +67,12 @@ fn a_component_that_only_pretends_does_not_start() {
     let file = folder.path().join("x.wasm");
     let empty = "(component (instance $i) (export \"twinhost:plugin/scoring@1.0.0\" (instance $i)))";
     std::fs::write(&file, with_manifest(wat::parse_str(empty).unwrap(), &manifest("Reward", "x"))).unwrap();
-    let e = Loader::of(Catalog::only(&[file])).keeping_code(None).reward("x", "", host_services(1, 0), &Terms::default()).err().unwrap().to_string();
+    let e = Loader::of(Catalog::only(&[file]))
+        .keeping_code(None)
+        .reward("x", "", host_services(1, 0), &Terms::default())
+        .err()
+        .unwrap()
+        .to_string();
     assert!(e.contains("start:") && e.contains("configure"), "{e}");
 }
 

@@ -6,6 +6,7 @@
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -24,8 +25,8 @@ const MOST_GROWTH: u64 = 256;
 fn seeds() -> Vec<Vec<u8>> {
     let world = |kind: &str, bytes: Vec<u8>| with_manifest(bytes, &manifest(kind, "x"));
     let clock = wat::parse_str(misbehaving("undeclared_import")).unwrap();
-    let mut executable = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    executable.truncate(16 * 1024);
+    let mut executable = vec![0; 16 * 1024];
+    std::fs::File::open(std::env::current_exe().unwrap()).unwrap().read_exact(&mut executable).unwrap();
     vec![
         world("Reward", reward_with("")),
         world("Filter", component("filter", include_str!("filter.wat"))),
@@ -82,7 +83,9 @@ fn feed(file: &Path) -> &'static str {
     let transition = transition(1.0, 2.0);
     let called = match kind {
         Kind::Reward => loader.reward(&name, "", services, &terms).map(|mut r| r.score(&transition).is_ok()),
-        Kind::Filter => loader.filter(&name, "", services, &terms).map(|mut f| f.review(&transition, &Tensor::zeros::<f32>(&[2, 1, 2])).is_ok()),
+        Kind::Filter => {
+            loader.filter(&name, "", services, &terms).map(|mut f| f.review(&transition, &Tensor::zeros::<f32>(&[2, 1, 2])).is_ok())
+        }
         Kind::Policy => loader.policy(&name, "", services).map(|mut p| {
             let request = ActRequest { mode: ActMode::Sample, temperature: 1.0, seed: 1, training: false };
             p.act(&transition, &request).is_ok()
@@ -141,7 +144,10 @@ fn mutations_do_no_harm() {
     }
     assert!(worker.join().is_ok(), "mutation {next} panics");
     let growth = resident().saturating_sub(before);
-    println!("{count} mutations: {seen:?}; slowest {:?} (number {}); memory {before} MiB, {growth} MiB more at the end", slowest.0, slowest.1);
+    println!(
+        "{count} mutations: {seen:?}; slowest {:?} (number {}); memory {before} MiB, {growth} MiB more at the end",
+        slowest.0, slowest.1
+    );
     assert_eq!(seen.values().sum::<u64>(), count);
     assert!(growth < MOST_GROWTH, "the process has grown by {growth} MiB");
     // Some of each, or the mutations do not reach what they are meant to reach.

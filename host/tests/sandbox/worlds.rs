@@ -3,7 +3,9 @@
 use twinhost::loader::{FilterHandle, Terms, host_services};
 use twinhost::recipe::Limits;
 use twinhost::rollout::{Interventions, WatchedEnv};
-use twinhost_plugin_api::{ActMode, ActRequest, Batch, Env, EnvSpec, ErrorKind, Policy as _, ResetRequest, Result, Reward as _, Tensor, names};
+use twinhost_plugin_api::{
+    ActMode, ActRequest, Batch, Env, EnvSpec, ErrorKind, Policy as _, ResetRequest, Result, Reward as _, Tensor, names,
+};
 
 use super::guests::{Shelf, component, environment, reward_with, transition};
 
@@ -105,7 +107,7 @@ fn nobody_steps_a_watched_environment_past_its_filter() {
     let env = shelf.loader.env("line", "", host_services(1, 0)).unwrap();
     let one_entry = FILTER.replace("(global $dim i32 (i32.const 2))", "(global $dim i32 (i32.const 1))");
     let careful = filter(&one_entry, env.spec()).unwrap();
-    let mut env = WatchedEnv::new(Box::new(env), vec![careful]);
+    let mut env = WatchedEnv::new(env, vec![careful]);
     env.reset(&ResetRequest::new(vec![1, 5])).unwrap();
     let step = |env: &mut WatchedEnv| env.step(&Tensor::from_vec(vec![1.0, 1.0], &[2, 1, 1])).unwrap();
     let first = step(&mut env);

@@ -251,21 +251,17 @@ fn rewards_and_filters_are_created_and_must_find_what_they_read() {
     let rl = "rl: (algorithm: (component: \"ppo\"))";
     let with = |rewards: &str| rl.replace("))", &format!("), {rewards})"));
     check(rl, &with("rewards: [(component: \"near\", weight: 0.5)]"), &["algorithms", "envs", "policys", "rewards"]);
-    check(
-        rl,
-        &with("rewards: [(component: \"nere\")]"),
-        &["8:61 stages.rl.rewards[0].component: no plugin provides the reward `nere`"],
-    );
+    check(rl, &with("rewards: [(component: \"nere\")]"), &["8:67 stages.rl.rewards[0].component: no plugin provides the reward `nere`"]);
     check(
         rl,
         &with("rewards: [(component: \"near\", config: (goal: 0), limits: (fuel: 5000))]"),
-        &["8:86 stages.rl.rewards[0].config.goal: must be above 0 (fuel 5000)"],
+        &["8:90 stages.rl.rewards[0].config.goal: must be above 0 (fuel 5000)"],
     );
     check(
         rl,
         &with("rewards: [(component: \"seeing\")]"),
         &[concat!(
-            "8:61 stages.rl.rewards[0].component: `seeing` reads `observation.images.wrist`, which environment `sim` does not have (there are: ",
+            "8:67 stages.rl.rewards[0].component: `seeing` reads `observation.images.wrist`, which environment `sim` does not have (there are: ",
             "observation.images.base, task, action, next.reward, next.terminated, next.truncated, next.success)"
         )],
     );

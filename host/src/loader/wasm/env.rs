@@ -52,18 +52,17 @@ impl Env for GuestEnv {
             task_variant: &request.variant,
             privileged: request.privileged,
         };
-        let observation = self.sandbox.call(|store, world| {
-            Ok(world.twinhost_plugin_simulation().call_reset(store, request)?.map_err(own_env_error))
-        })?;
+        let observation =
+            self.sandbox.call(|store, world| Ok(world.twinhost_plugin_simulation().call_reset(store, request)?.map_err(own_env_error)))?;
         incoming(observation)
     }
 
     fn step(&mut self, actions: &Tensor) -> Result<Batch> {
         let (rows, steps) = (self.spec.num_envs, actions.dim(1));
         let (values, count) = (actions.as_slice::<f32>()?, size(steps)?);
-        let result = self.sandbox.call(|store, world| {
-            Ok(world.twinhost_plugin_simulation().call_step(store, values, count)?.map_err(own_env_error))
-        })?;
+        let result = self
+            .sandbox
+            .call(|store, world| Ok(world.twinhost_plugin_simulation().call_step(store, values, count)?.map_err(own_env_error)))?;
         let mut out = incoming(result.observation)?;
         if let Some(last) = result.final_observation {
             let last = incoming(last)?;

@@ -33,6 +33,7 @@ fn sentence(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits) -> 
         (Some(Trap::StackOverflow), _) => "recursed until its stack was full".to_owned(),
         (Some(Trap::UnreachableCodeReached), _) => "gave up: it panicked or aborted".to_owned(),
         (Some(trap), _) => format!("trapped: {trap}"),
-        (None, None) => format!("answered with something that cannot be read: {}", error.root_cause()),
+        // No trap, so it is what the guest handed over or exports.
+        (None, None) => format!("does not keep to the interface: {}", error.root_cause()),
     }
 }

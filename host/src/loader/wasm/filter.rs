@@ -55,9 +55,8 @@ impl Filter for GuestFilter {
         let (rows, steps) = (action.dim(0), size(action.dim(1))?);
         let values = action.as_slice::<f32>()?;
         let verdict = Outgoing::new(observation, &self.needs, rows)?.with(|batch| {
-            self.sandbox.call(|store, world| {
-                Ok(world.twinhost_plugin_monitoring().call_review(store, batch, values, steps)?.map_err(own_error))
-            })
+            self.sandbox
+                .call(|store, world| Ok(world.twinhost_plugin_monitoring().call_review(store, batch, values, steps)?.map_err(own_error)))
         })?;
         let action = match verdict.action {
             same if same.is_empty() => None,

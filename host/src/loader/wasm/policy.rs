@@ -58,9 +58,8 @@ impl Policy for GuestPolicy {
         let rows = observation.rows();
         let greedy = request.mode == ActMode::Greedy;
         let action = Outgoing::new(observation, &self.needs, rows)?.with(|batch| {
-            self.sandbox.call(|store, world| {
-                Ok(world.twinhost_plugin_acting().call_act(store, batch, request.seed, greedy)?.map_err(own_error))
-            })
+            self.sandbox
+                .call(|store, world| Ok(world.twinhost_plugin_acting().call_act(store, batch, request.seed, greedy)?.map_err(own_error)))
         })?;
         let action = floats("action", action, &[rows, self.spec.chunk, self.spec.action_dim])?;
         Ok(Batch::new().with(names::ACTION, action).with(names::WEIGHTS_VERSION, Tensor::zeros::<i64>(&[rows])))

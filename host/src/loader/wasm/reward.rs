@@ -52,9 +52,7 @@ impl Reward for GuestReward {
         let (rows, steps) = (like.dim(0), like.dim(1));
         let count = size(steps)?;
         let scores = Outgoing::new(transition, &self.spec.needs, rows)?.with(|batch| {
-            self.sandbox.call(|store, world| {
-                Ok(world.twinhost_plugin_scoring().call_score(store, batch, count)?.map_err(own_error))
-            })
+            self.sandbox.call(|store, world| Ok(world.twinhost_plugin_scoring().call_score(store, batch, count)?.map_err(own_error)))
         })?;
         let mut out = Batch::new().with(names::REWARD, floats("rewards", scores.rewards, &[rows, steps])?);
         if !scores.done.is_empty() {

@@ -48,7 +48,7 @@ pub struct Allowance {
     memory: usize,
     most_memory: usize,
     table_entries: usize,
-    /// The total after the request that was refused first.
+    /// The total after the request that was refused first in the present call.
     denied: Option<Denied>,
 }
 
@@ -141,11 +141,11 @@ impl<W: World> Sandbox<W> {
         store.set_hostcall_fuel(store.data().most_memory);
         // Nothing is ever defined in it: a component has its arguments and nothing else.
         let linker = Linker::new(engine);
-        let failed = |step: &str, e: &wasmtime::Error, store: &Store<Allowance>| explain(e, store.data(), &self.limits).context(step);
         self.meter(&mut store, START_UP_CALLS)?;
-        let world = W::instantiate(&mut store, component, &linker).map_err(|e| failed("start", &e, &store))?;
+        let world = W::instantiate(&mut store, component, &linker).map_err(|e| explain(&e, store.data(), &self.limits).context("start"))?;
         self.meter(&mut store, START_UP_CALLS)?;
-        let description = world.configure(&mut store, &self.setup).map_err(|e| failed("configure", &e, &store))??;
+        let description = world.configure(&mut store, &self.setup);
+        let description = description.map_err(|e| explain(&e, store.data(), &self.limits).context("configure"))??;
         Ok((Live { store, world }, description))
     }
 
@@ -176,6 +176,7 @@ impl<W: World> Sandbox<W> {
             None => self.instance()?.0,
         };
         self.meter(&mut live.store, 1)?;
+        live.store.data_mut().denied = None;
         match call(&mut live.store, &live.world) {
             Ok(answer) => {
                 self.live = Some(live);

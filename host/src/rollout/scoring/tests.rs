@@ -8,16 +8,11 @@ use super::*;
 struct Scripted {
     answers: Vec<Result<Batch>>,
     decides_success: bool,
-    resets: usize,
 }
 
 impl Reward for Scripted {
     fn spec(&self) -> RewardSpec {
         RewardSpec { needs: vec![], decides_success: self.decides_success }
-    }
-    fn reset(&mut self, _: &[usize]) -> Result<()> {
-        self.resets += 1;
-        Ok(())
     }
     fn score(&mut self, transition: &Batch) -> Result<Batch> {
         assert_eq!(transition.get(names::ACTION).unwrap().shape(), [2, 3, 1]);
@@ -44,7 +39,7 @@ fn scores(values: [f32; 6]) -> Batch {
 
 fn reward(name: &str, weight: f32, on_error: OnError, answers: Vec<Result<Batch>>) -> WeightedReward {
     let decides_success = answers.iter().flatten().any(|a| a.find(names::SUCCESS).is_some());
-    WeightedReward { name: name.into(), weight, on_error, component: Box::new(Scripted { answers, decides_success, resets: 0 }) }
+    WeightedReward { name: name.into(), weight, on_error, component: Box::new(Scripted { answers, decides_success }) }
 }
 
 fn scored(scoring: &mut Scoring) -> Result<Batch> {

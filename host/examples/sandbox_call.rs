@@ -1,0 +1,135 @@
+//! What a call of a component costs, by the way it is built in: directly in Rust, through the plugin interface, and as a sandboxed component in
+//! each language of `host plugin new`, all in one run.
+//!
+//! `cargo run -p twinhost --example sandbox_call` after `cargo build -p twinhost`. The component is the reward of the templates, `1 - tanh(5 * distance to a
+//! goal)`, on a state of 32 numbers, for one transition and for a batch of 256. A language whose tools are not on this machine is left out, with the reason.
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+use twinhost::loader::{Catalog, Loader, Terms, host_services};
+use twinhost_plugin_api::v1::reward::boxed;
+use twinhost_plugin_api::{Batch, Error, Result, Reward, RewardSpec, Tensor, names};
+
+const ROUNDS: usize = 7;
+const WIDTH: usize = 32;
+const GOAL: [f32; 3] = [0.5, 0.0, 0.1];
+const LANGUAGES: [&str; 4] = ["rust", "c", "python", "js"];
+
+/// The reward of the templates, linked directly.
+struct Near;
+
+impl Reward for Near {
+    fn spec(&self) -> RewardSpec {
+        RewardSpec { needs: vec![names::STATE.into()], decides_success: false }
+    }
+    fn score(&mut self, transition: &Batch) -> Result<Batch> {
+        let state = transition.get(names::STATE)?;
+        let steps = transition.get(names::REWARD)?.dim(1);
+        let mut rewards = Vec::with_capacity(state.dim(0) * steps);
+        let mut sum = 0.0;
+        for row in state.as_slice::<f32>()?.chunks_exact(state.row_len()) {
+            let distance = row.iter().zip(&GOAL).map(|(x, goal)| (x - goal).powi(2)).sum::<f32>().sqrt();
+            if !distance.is_finite() {
+                return Err(Error::numerical("a position is not finite"));
+            }
+            sum += distance;
+            rewards.extend(std::iter::repeat_n(1.0 - (5.0 * distance).tanh(), steps));
+        }
+        let mean = sum / state.dim(0) as f32;
+        let rewards = Tensor::from_vec(rewards, &[state.dim(0), steps]);
+        Ok(Batch::new().with(names::REWARD, rewards).with(format!("{}distance", names::METRICS), Tensor::from_vec(vec![mean], &[1])))
+    }
+}
+
+/// Nanoseconds per call: the fastest of several rounds, which is the one least disturbed by other programs. A round has as many calls as fit into
+/// about a tenth of a second.
+fn measure(mut call: impl FnMut()) -> f64 {
+    let mut round = |calls: u32| {
+        let started = Instant::now();
+        for _ in 0..calls {
+            call();
+        }
+        started.elapsed().as_nanos() as f64 / f64::from(calls)
+    };
+    let calls = (1e8 / round(100)).clamp(100.0, 1e7) as u32;
+    (0..ROUNDS).map(|_| round(calls)).fold(f64::INFINITY, f64::min)
+}
+
+/// One chunk of a single step in `rows` environments.
+fn transition(rows: usize) -> Batch {
+    let state = (0..rows * WIDTH).map(|i| (i % 97) as f32 * 0.01).collect();
+    Batch::new()
+        .with(names::STATE, Tensor::from_vec(state, &[rows, WIDTH]))
+        .with(names::REWARD, Tensor::zeros::<f32>(&[rows, 1]))
+        .with(names::TERMINATED, Tensor::zeros::<bool>(&[rows, 1]))
+}
+
+fn scored(name: &str, mut score: impl FnMut(&Batch)) {
+    for (rows, aim) in [(1, aim(name)), (256, batch_aim(name))] {
+        let transition = transition(rows);
+        let ns = measure(|| score(black_box(&transition)));
+        println!("score_{rows}_{name} {ns:.1} ns {aim}");
+    }
+}
+
+fn aim(name: &str) -> &'static str {
+    match name {
+        "wasm_rust" | "wasm_c" => "(aim: at most 1000)",
+        "wasm_python" => "(aim: at most 20000)",
+        _ => "",
+    }
+}
+
+fn batch_aim(name: &str) -> &'static str {
+    if name == "wasm_rust" { "(aim: at most twice the plugin)" } else { "" }
+}
+
+/// Makes and packs the template of a language with the host binary beside the plugins; returns the component file.
+fn guest(host: &Path, language: &str, folder: &Path) -> std::result::Result<PathBuf, String> {
+    let (project, packed) = (folder.join(language), folder.join(format!("{language}_packed")));
+    std::fs::create_dir_all(&packed).map_err(|e| e.to_string())?;
+    let run = |command: &mut Command| {
+        let output = command.output().map_err(|e| e.to_string())?;
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+    };
+    run(Command::new(host).args(["plugin", "new", "--kind", "reward", "--lang", language, "near", "--into"]).arg(&project))?;
+    run(Command::new(host).args(["plugin", "pack"]).arg(&project).arg("--into").arg(&packed))?;
+    let mut files = std::fs::read_dir(&packed).map_err(|e| e.to_string())?.flatten().map(|entry| entry.path());
+    files.find(|file| file.extension().is_some_and(|e| e == "wasm")).ok_or_else(|| "nothing was packed".to_owned())
+}
+
+fn sandboxed(host: &Path, language: &str, folder: &Path) -> std::result::Result<(), String> {
+    let file = guest(host, language, folder)?;
+    let loader = Loader::of(Catalog::only(&[file]));
+    let mut reward = loader.reward("near", "", host_services(1, 0), &Terms::default()).map_err(|e| e.to_string())?;
+    reward.score(&transition(1)).map_err(|e| e.to_string())?;
+    scored(&format!("wasm_{language}"), |transition| drop(black_box(reward.score(transition))));
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    // The host binary lies one folder up from an example.
+    let Some(host) = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.join("host"))) else {
+        eprintln!("the place of this executable is unknown");
+        return ExitCode::FAILURE;
+    };
+    let mut near: Box<dyn Reward> = Box::new(Near);
+    scored("direct", |transition| drop(black_box(near.score(transition))));
+    let mut plugin = boxed(Near);
+    scored("plugin", |transition| drop(black_box(plugin.score(transition))));
+    let folder = match tempfile::tempdir() {
+        Ok(folder) => folder,
+        Err(error) => {
+            eprintln!("no folder for the sandboxed components: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for language in LANGUAGES {
+        if let Err(reason) = sandboxed(&host, language, folder.path()) {
+            eprintln!("{language} is left out: {reason}");
+        }
+    }
+    ExitCode::SUCCESS
+}
