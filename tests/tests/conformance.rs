@@ -123,7 +123,9 @@ fn a_robots_misbehaviour_is_found() {
 fn a_rewards_and_a_policys_misbehaviour_is_found() {
     let _alone = alone();
     let loader = loader(&["misbehave"]);
-    let reward = |config: &str| testkit::reward("faulty_reward", &effort(), |services| loader.reward("faulty_reward", config, services, &Terms::default()));
+    let reward = |config: &str| {
+        testkit::reward("faulty_reward", &effort(), |services| loader.reward("faulty_reward", config, services, &Terms::default()))
+    };
     reward("").assert_passed();
     fails(&reward("(fault: Nan, after: 2)"), "scores", "NaN");
     fails(&reward("(fault: Panic, when: Reset, after: 1)"), "scores", "panicked");

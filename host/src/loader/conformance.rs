@@ -3,8 +3,8 @@
 //! What a component is tried out with stands in its manifest (`example`); a policy that reads what an environment of the same bundle
 //! shows is tried out on that.
 
-use twinhost_plugin_api::testkit::{self, ScoreCard, Settings};
-use twinhost_plugin_api::{Batch, Env, Error, ErrorKind, HostServices, Policy, ResetRequest, Result, Tensor};
+use twinhost_plugin_api::testkit::{self, Check, Outcome, ScoreCard, Settings};
+use twinhost_plugin_api::{ActionSpec, Batch, Env, EnvKind, EnvSpec, Error, ErrorKind, HostServices, Policy, ResetRequest, Result, Tensor};
 
 use super::discovery::Bundle;
 use super::manifest::{ComponentEntry, Kind};
@@ -37,12 +37,53 @@ fn one(loader: &Loader, bundle: &Bundle, component: &ComponentEntry, settings: S
             };
             testkit::policy(name, &settings, |services| loader.policy(&reference, config, services))
         }
+        Kind::Filter => filter(loader, component, &reference),
         Kind::Algorithm => testkit::algorithm(name, &settings, |services| {
             let policy = component.example.policy.as_deref().ok_or_else(|| {
                 Error::new(ErrorKind::Unsupported, "its manifest names no policy to try it out with: add `example: (policy: \"...\")`")
             })?;
             trained(loader, &reference, config, policy, services)
         }),
+    }
+}
+
+/// A monitor before two environments with the features of its example: it starts, and what it makes of actions keeps to the rule and repeats.
+fn filter(loader: &Loader, component: &ComponentEntry, reference: &str) -> ScoreCard {
+    let features = &component.example.features;
+    let action = ActionSpec { names: vec!["x".into()], low: vec![-1.0], high: vec![1.0], discrete: vec![false] };
+    let environment = EnvSpec {
+        kind: EnvKind::Simulated,
+        num_envs: 2,
+        observation: features.clone(),
+        privileged: Vec::new(),
+        action,
+        control_hz: 10.0,
+        max_episode_steps: 100,
+        variants: vec!["train".into()],
+        subtasks: Vec::new(),
+        pose_delta_scale: None,
+    };
+    let review = || -> Result<Vec<f32>> {
+        let terms = Terms { environment: Some(environment.clone()), ..Terms::default() };
+        let mut filter = loader.filter(reference, &component.example.config, HostServices::standalone(1, 0), &terms)?;
+        filter.reset(&[0, 1])?;
+        let mut observation = Batch::new();
+        for feature in features {
+            let shape: Vec<usize> = std::iter::once(2).chain(feature.shape.iter().copied()).collect();
+            observation.insert(feature.name.as_str(), testkit::random(feature.dtype, &shape, 1)?);
+        }
+        observation.insert_text("task", vec![String::new(); 2]);
+        let reviewed = filter.review(&observation, &Tensor::from_vec(vec![-1.0, 0.5, 0.0, 1.0], &[2, 2, 1]))?;
+        Ok(reviewed.action.as_slice::<f32>()?.to_vec())
+    };
+    let outcome = match (review(), review()) {
+        (Ok(one), Ok(other)) if one == other => Outcome::Passed(String::new()),
+        (Ok(_), Ok(_)) => Outcome::Failed("two instances make different actions of the same ones".to_owned()),
+        (Err(e), _) | (_, Err(e)) => Outcome::Failed(e.to_string()),
+    };
+    ScoreCard {
+        component: format!("filter `{}`", component.name),
+        checks: vec![Check { name: "makes motions smaller, repeatably", outcome }],
     }
 }
 
