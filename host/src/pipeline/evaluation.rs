@@ -5,11 +5,11 @@ use twinhost_plugin_api::{ActMode, Env, Policy};
 
 use super::session::{Session, stop_requested, with_restarts};
 use super::{Error, Result};
-use crate::loader::{EnvHandle, PolicyHandle};
+use crate::loader::PolicyHandle;
 use crate::observe::film::write_film;
 use crate::observe::{EvalEpisode, EvalGroup, EvalResult};
 use crate::recipe::{ActionChoice, Eval, LoadedRecipe};
-use crate::rollout::{Evaluation, EvaluationPlan, Film, evaluate};
+use crate::rollout::{Evaluation, EvaluationPlan, Film, WatchedEnv, evaluate};
 
 /// Control periods for which a frame is shown.
 const FILM_SPEED: f64 = 2.0;
@@ -69,7 +69,7 @@ pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Eval, policy: &
 /// # Errors
 /// If a component fails.
 pub fn measure(
-    env: &mut EnvHandle,
+    env: &mut WatchedEnv,
     policy: &mut dyn Policy,
     stage: &Eval,
     name: &str,

@@ -12,7 +12,7 @@ use twinhost_plugin_api::{ActMode, ActRequest, Error, ResetRequest, Result};
 
 use super::memory::{Direction, SharedMemory};
 use super::wire::{Reader, Writer};
-use crate::loader::elf::inspect;
+use crate::loader::inspection::inspect;
 use crate::loader::manifest::Kind;
 use crate::loader::services::{host_services, obey};
 use crate::loader::watchdog::Call;
