@@ -35,7 +35,7 @@ fn check(name: &str, words: &[&str]) {
 
 #[test]
 fn endless_loops_end() {
-    check("endless_loop", &["used up its fuel of 10000000 instructions", "`limits.fuel`", "#score"]);
+    check("endless_loop", &["used up its fuel of 10000000 instructions", "`limits.fuel`", "!score"]);
     let by_clock = fault("endless_loop", Limits { deadline_ms: Some(5), ..limits() });
     assert!(by_clock.contains("did not end within 5 ms") && by_clock.contains("`limits.deadline_ms`"), "{by_clock}");
 }
@@ -55,9 +55,9 @@ fn lists_that_are_not_there_are_not_read() {
 
 #[test]
 fn traps_have_a_backtrace() {
-    check("abort", &["it panicked or aborted", "#score"]);
-    check("division_by_zero", &["integer divide by zero", "#score"]);
-    check("wild_pointer", &["out of bounds memory access", "#score"]);
+    check("abort", &["it panicked or aborted", "!score"]);
+    check("division_by_zero", &["integer divide by zero", "!score"]);
+    check("wild_pointer", &["out of bounds memory access", "!score"]);
 }
 
 #[test]

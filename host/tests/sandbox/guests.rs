@@ -102,7 +102,7 @@ pub fn environment() -> EnvSpec {
 pub fn transition(first: f32, second: f32) -> Batch {
     let mut batch = Batch::new()
         .with(names::STATE, Tensor::from_vec(vec![first, 9.0, 9.0, second, 9.0, 9.0], &[2, 3]))
-        .with(names::ACTION, Tensor::from_vec(vec![0.5; 8], &[2, 2, 2]))
+        .with(names::ACTION, Tensor::from_vec(vec![0.5f32; 8], &[2, 2, 2]))
         .with(names::REWARD, Tensor::zeros::<f32>(&[2, 2]))
         .with(names::TERMINATED, Tensor::zeros::<bool>(&[2, 2]))
         .with(names::TRUNCATED, Tensor::zeros::<bool>(&[2, 2]))

@@ -68,7 +68,7 @@ fn an_environment_steps_and_continues_from_a_saved_state() {
     assert_eq!(first.slice::<f32>(names::STATE).unwrap(), [3.0, 9.0]);
     assert_eq!(first.texts(names::TASK).unwrap().len(), 2);
     let saved = env.save_state().unwrap();
-    let step = |env: &mut dyn Env| env.step(&Tensor::from_vec(vec![0.5, 0.5, 0.25, 1.0], &[2, 2, 1])).unwrap();
+    let step = |env: &mut dyn Env| env.step(&Tensor::from_vec(vec![0.5f32, 0.5, 0.25, 1.0], &[2, 2, 1])).unwrap();
     let out = step(&mut env);
     assert_eq!(out.slice::<f32>(names::STATE).unwrap(), [4.0, 10.25]);
     assert_eq!(out.slice::<f32>(names::REWARD).unwrap(), [-3.5, -4.0, -9.25, -10.25]);
@@ -90,7 +90,7 @@ fn filter(wat: &str, spec: EnvSpec) -> Result<FilterHandle> {
 #[test]
 fn a_filter_halves_and_vetoes_and_cannot_enlarge() {
     let mut careful = filter(FILTER, environment()).unwrap();
-    let proposed = || Tensor::from_vec(vec![0.5, 1.0, -0.5, -1.0], &[2, 1, 2]);
+    let proposed = || Tensor::from_vec(vec![0.5f32, 1.0, -0.5, -1.0], &[2, 1, 2]);
     let reviewed = careful.review(&transition(0.0, 6.0), &proposed()).unwrap();
     assert_eq!(reviewed.action.as_slice::<f32>().unwrap(), [0.25, 1.0, 0.0, -1.0]);
     assert_eq!((reviewed.vetoes[0].row, reviewed.vetoes[0].reason.as_str()), (1, "too far out"));
@@ -109,7 +109,7 @@ fn nobody_steps_a_watched_environment_past_its_filter() {
     let careful = filter(&one_entry, env.spec()).unwrap();
     let mut env = WatchedEnv::new(env, vec![careful]);
     env.reset(&ResetRequest::new(vec![1, 5])).unwrap();
-    let step = |env: &mut WatchedEnv| env.step(&Tensor::from_vec(vec![1.0, 1.0], &[2, 1, 1])).unwrap();
+    let step = |env: &mut WatchedEnv| env.step(&Tensor::from_vec(vec![1.0f32, 1.0], &[2, 1, 1])).unwrap();
     let first = step(&mut env);
     assert_eq!(first.slice::<f32>(names::ACTION).unwrap(), [0.5, 0.5], "what was sent is told");
     assert_eq!(first.slice::<f32>(names::STATE).unwrap(), [1.5, 5.5]);
