@@ -2,13 +2,14 @@
 //! each language of `host plugin new`, all in one run.
 //!
 //! `cargo run -p twinhost --example sandbox_call` after `cargo build -p twinhost`. The component is the reward of the templates, `1 - tanh(5 * distance to a
-//! goal)`, on a state of 32 numbers, for one transition and for a batch of 256. A language whose tools are not on this machine is left out, with the reason.
+//! goal)`, on a state of 32 numbers, for one transition and for a batch of 256. A language whose tools are not on this machine is left out,
+//! with the reason. With arguments `NAME=FILE.wasm` those rewards are measured instead.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
-use twinhost::loader::{Catalog, Loader, Terms, host_services};
+use twinhost::loader::{Catalog, Kind, Loader, Terms, host_services};
 use twinhost_plugin_api::v1::reward::boxed;
 use twinhost_plugin_api::{Batch, Error, Result, Reward, RewardSpec, Tensor, names};
 
@@ -100,10 +101,12 @@ fn guest(host: &Path, language: &str, folder: &Path) -> std::result::Result<Path
     files.find(|file| file.extension().is_some_and(|e| e == "wasm")).ok_or_else(|| "nothing was packed".to_owned())
 }
 
-fn sandboxed(host: &Path, language: &str, folder: &Path) -> std::result::Result<(), String> {
-    let file = guest(host, language, folder)?;
+/// Measures the reward in a component file.
+fn sandboxed(language: &str, file: PathBuf) -> std::result::Result<(), String> {
     let loader = Loader::of(Catalog::only(&[file]));
-    let mut reward = loader.reward("near", "", host_services(1, 0), &Terms::default()).map_err(|e| e.to_string())?;
+    let found = loader.catalog.components(Kind::Reward).next().map(|(_, component)| component.name.clone());
+    let name = found.ok_or_else(|| format!("no reward in the file: {:?}", loader.catalog.candidates))?;
+    let mut reward = loader.reward(&name, "", host_services(1, 0), &Terms::default()).map_err(|e| e.to_string())?;
     reward.score(&transition(1)).map_err(|e| e.to_string())?;
     scored(&format!("wasm_{language}"), |transition| drop(black_box(reward.score(transition))));
     Ok(())
@@ -126,10 +129,18 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    for language in LANGUAGES {
-        if let Err(reason) = sandboxed(&host, language, folder.path()) {
+    let given: Vec<(String, PathBuf)> =
+        std::env::args().skip(1).filter_map(|arg| arg.split_once('=').map(|(name, file)| (name.to_owned(), file.into()))).collect();
+    let report = |language: &str, outcome: std::result::Result<(), String>| {
+        if let Err(reason) = outcome {
             eprintln!("{language} is left out: {reason}");
         }
+    };
+    for (language, file) in &given {
+        report(language, sandboxed(language, file.clone()));
+    }
+    for language in LANGUAGES.into_iter().filter(|_| given.is_empty()) {
+        report(language, guest(&host, language, folder.path()).and_then(|file| sandboxed(language, file)));
     }
     ExitCode::SUCCESS
 }
