@@ -5,14 +5,22 @@
 //! JavaScript and becomes a WebAssembly component for the sandbox; it imports nothing, whatever its language. The tools that do the compiling are
 //! the languages' own; none is part of the host, and a missing one is named together with the command that installs it.
 
+mod cache;
+mod cases;
+mod component;
 mod error;
+mod guest;
 mod pack;
 mod project;
+mod recorded;
 mod sdk;
 mod templates;
 mod tools;
+mod wit;
 
 pub use error::{Error, Result};
+pub use guest::{Guest, ready};
 pub use pack::pack;
-pub use project::{Artefact, Project, build};
+pub use project::{Artefact, Project, build, component_file};
+pub use recorded::play_cases;
 pub use templates::{Language, available, write};

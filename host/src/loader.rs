@@ -36,3 +36,4 @@ pub use probe::{open_and_tell, open_in_child, set_host_binary};
 pub use sandboxed::Terms;
 pub use services::{cancel_now, host_services, is_cancelled};
 pub use trust::{Trust, TrustList};
+pub use wasm::MANIFEST_SECTION as COMPONENT_MANIFEST_SECTION;

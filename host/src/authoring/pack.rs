@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::cache::write_whole;
 use super::error::{During as _, Error, Result};
 use super::project::{Artefact, Project};
 
@@ -11,28 +12,24 @@ use super::project::{Artefact, Project};
 /// # Errors
 /// If a file cannot be read or written.
 pub fn pack(project: &Project, built: &Artefact, into: &Path) -> Result<PathBuf> {
-    let Project { folder, manifest } = project;
-    let is_guest = built.path.extension().is_some_and(|e| e == "wasm");
-    let target = into.join(format!("{}-{}.{}", manifest.name, manifest.version, if is_guest { "wasm" } else { "zip" }));
+    let manifest = &project.manifest;
+    let extension = if project.is_guest() { "wasm" } else { "zip" };
+    let target = into.join(format!("{}-{}.{extension}", manifest.name, manifest.version));
     let library = std::fs::read(&built.path).during("read", &built.path)?;
     std::fs::create_dir_all(into).during("create", into)?;
-    let mut file = tempfile::NamedTempFile::new_in(into).during("write into", into)?;
-    if is_guest {
-        file.write_all(&library).during("write", &target)?;
+    if project.is_guest() {
+        write_whole(&target, &library)?;
     } else {
-        let text = folder.join("plugin.ron");
-        let text = std::fs::read(&text).during("read", &text)?;
-        archive(file.as_file_mut(), &manifest.name, &[("plugin.ron", &text, 0o644), (&manifest.library, &library, 0o755)])
-            .map_err(|error| Error::Artefact { path: target.clone(), reason: format!("cannot be written: {error}") })?;
+        let entries = [("plugin.ron", project.text().as_bytes(), 0o644), (manifest.library.as_str(), &library, 0o755)];
+        let refuse = |error| Error::Artefact { path: target.clone(), reason: format!("cannot be written: {error}") };
+        write_whole(&target, &archive(&manifest.name, &entries).map_err(refuse)?)?;
     }
-    file.as_file().sync_all().during("write", &target)?;
-    file.persist(&target).map_err(|e| e.error).during("write", &target)?;
     Ok(target)
 }
 
 /// Same files, same bytes: the archive carries no time.
-fn archive(file: &mut std::fs::File, folder: &str, entries: &[(&str, &[u8], u32)]) -> zip::result::ZipResult<()> {
-    let mut zip = zip::ZipWriter::new(file);
+fn archive(folder: &str, entries: &[(&str, &[u8], u32)]) -> zip::result::ZipResult<Vec<u8>> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes, mode) in entries {
         let options = zip::write::SimpleFileOptions::default()
             .compression_method(zip::CompressionMethod::Deflated)
@@ -41,6 +38,5 @@ fn archive(file: &mut std::fs::File, folder: &str, entries: &[(&str, &[u8], u32)
         zip.start_file(format!("{folder}/{name}"), options)?;
         zip.write_all(bytes)?;
     }
-    zip.finish()?;
-    Ok(())
+    Ok(zip.finish()?.into_inner())
 }

@@ -2,15 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use super::cache::write_whole;
 use super::error::{During as _, Error, Result};
+use super::guest::Guest;
 use super::tools;
-use crate::loader::Manifest;
+use crate::loader::{Kind, Manifest};
 
 /// A folder with a `plugin.ron`.
 #[derive(Debug)]
 pub struct Project {
     pub folder: PathBuf,
     pub manifest: Manifest,
+    /// The manifest as the author wrote it.
+    text: String,
 }
 
 /// What a build left behind.
@@ -35,7 +39,16 @@ impl Project {
         };
         let manifest = Manifest::parse(&text).map_err(|reason| Error::Project(format!("{}: {reason}", folder.display())))?;
         let folder = folder.canonicalize().during("find", folder)?;
-        Ok(Self { folder, manifest })
+        Ok(Self { folder, manifest, text })
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// It becomes a component for the sandbox, not a library.
+    pub fn is_guest(&self) -> bool {
+        Path::new(&self.manifest.library).extension().is_some_and(|e| e == "wasm")
     }
 }
 
@@ -44,22 +57,43 @@ impl Project {
 /// # Errors
 /// If a tool is missing or refuses the source, or the result is not a plugin.
 pub fn build(project: &Project) -> Result<Artefact> {
-    let built = native_library(project)?;
+    let built = if project.is_guest() {
+        Guest::of_project(&project.folder, &project.manifest, &project.text)?.build()?
+    } else {
+        native_library(project)?
+    };
     let into = project.folder.join("build");
     std::fs::create_dir_all(&into).during("create", &into)?;
     let path = into.join(&project.manifest.library);
     place(&built, &path)?;
-    place(&project.folder.join("plugin.ron"), &into.join("plugin.ron"))?;
+    write_whole(&into.join("plugin.ron"), project.text.as_bytes())?;
     let bytes = std::fs::metadata(&path).during("look at", &path)?.len();
     Ok(Artefact { path, bytes })
 }
 
-/// Copies so that nobody ever sees half a file, and a host that has the old one open keeps it.
+/// The component file that a recipe means by a path: a source is built (once, then taken from the cache), so is a project's folder, and a
+/// `.wasm` is one already.
+///
+/// # Errors
+/// If there is no such file, or as [`build`].
+pub fn component_file(kind: Kind, path: &Path) -> Result<PathBuf> {
+    if !path.exists() {
+        return Err(Error::Project(format!("{} does not exist; the path is relative to the recipe", path.display())));
+    }
+    if path.is_dir() {
+        return Ok(build(&Project::open(path)?)?.path);
+    }
+    if path.extension().is_some_and(|e| e == "wasm") {
+        return Ok(path.to_path_buf());
+    }
+    Guest::of_file(kind, path)?.build()
+}
+
+/// A copy that keeps who may execute it.
 fn place(from: &Path, to: &Path) -> Result<()> {
-    let mut unfinished = to.as_os_str().to_owned();
-    unfinished.push(format!(".{}", std::process::id()));
-    std::fs::copy(from, &unfinished).during("copy", from)?;
-    std::fs::rename(&unfinished, to).during("write", to)
+    write_whole(to, &std::fs::read(from).during("read", from)?)?;
+    let permissions = std::fs::metadata(from).during("look at", from)?.permissions();
+    std::fs::set_permissions(to, permissions).during("write", to)
 }
 
 /// Runs cargo on a native project; the library is the one cargo says it made.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{During as _, Error, Result};
 use super::sdk::Sdk;
+use super::wit;
 
 include!(concat!(env!("OUT_DIR"), "/templates.rs"));
 
@@ -72,6 +73,13 @@ pub fn write(kind: &str, language: Language, name: &str, folder: &Path) -> Resul
         std::fs::write(&target, filled(text, name, &sdk)).during("write", &target)?;
         written.push(relative);
     }
+    let ignored = folder.join(".gitignore");
+    std::fs::write(&ignored, "/build\n/target\n__pycache__\n").during("write", &ignored)?;
+    if language == Language::Rust {
+        // cargo and editors read the interface from here; the other languages get it from the build.
+        wit::write(&folder.join("wit"))?;
+        written.extend(wit::TEXTS.map(|(name, _)| Path::new("wit").join(name)));
+    }
     Ok(written)
 }
 
@@ -86,7 +94,7 @@ fn no_template(kind: &str, language: Language) -> Error {
     })
 }
 
-fn check_name(name: &str) -> Result<()> {
+pub(super) fn check_name(name: &str) -> Result<()> {
     let is_fine = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
         && !matches!(name, "test" | "core" | "std" | "alloc");

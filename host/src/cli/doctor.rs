@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Failure, PluginPaths};
+use crate::authoring::{Language, ready};
 use crate::loader::{Candidate, Catalog, Requirement, locate};
 
 struct Check {
@@ -37,6 +38,13 @@ pub fn run(paths: &PluginPaths) -> Result<(), Failure> {
                 failed += 1;
                 println!("  MISSING  {:<10} {missing}", check.name);
             }
+        }
+    }
+    for language in [Language::Python, Language::Rust, Language::C, Language::JavaScript] {
+        // Needed by authors only, so nothing fails without them.
+        match ready(language) {
+            Ok(()) => println!("  ok       {:<10} sandboxed components can be built", language.word()),
+            Err(missing) => println!("  absent   {:<10} {missing}", language.word()),
         }
     }
     if failed > 0 {

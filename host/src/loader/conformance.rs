@@ -4,7 +4,9 @@
 //! shows is tried out on that.
 
 use twinhost_plugin_api::testkit::{self, Check, Outcome, ScoreCard, Settings};
-use twinhost_plugin_api::{ActionSpec, Batch, Env, EnvKind, EnvSpec, Error, ErrorKind, HostServices, Policy, ResetRequest, Result, Tensor};
+use twinhost_plugin_api::{
+    ActionSpec, Batch, Env, EnvKind, EnvSpec, Error, ErrorKind, HostServices, Policy, ResetRequest, Result, Tensor, names,
+};
 
 use super::discovery::Bundle;
 use super::manifest::{ComponentEntry, Kind};
@@ -50,7 +52,14 @@ fn one(loader: &Loader, bundle: &Bundle, component: &ComponentEntry, settings: S
 /// A monitor before two environments with the features of its example: it starts, and what it makes of actions keeps to the rule and repeats.
 fn filter(loader: &Loader, component: &ComponentEntry, reference: &str) -> ScoreCard {
     let features = &component.example.features;
-    let action = ActionSpec { names: vec!["x".into()], low: vec![-1.0], high: vec![1.0], discrete: vec![false] };
+    // As many entries as the example says, else as the arms of this repository have.
+    let dim = features.iter().find(|f| f.name == names::ACTION).map_or(7, |f| f.shape.iter().product());
+    let action = ActionSpec {
+        names: (0..dim).map(|i| format!("a{i}")).collect(),
+        low: vec![-1.0; dim],
+        high: vec![1.0; dim],
+        discrete: vec![false; dim],
+    };
     let environment = EnvSpec {
         kind: EnvKind::Simulated,
         num_envs: 2,
@@ -73,7 +82,8 @@ fn filter(loader: &Loader, component: &ComponentEntry, reference: &str) -> Score
             observation.insert(feature.name.as_str(), testkit::random(feature.dtype, &shape, 1)?);
         }
         observation.insert_text("task", vec![String::new(); 2]);
-        let reviewed = filter.review(&observation, &Tensor::from_vec(vec![-1.0, 0.5, 0.0, 1.0], &[2, 2, 1]))?;
+        let proposed = (0..4 * dim).map(|i| [-1.0f32, 0.5, 0.0, 1.0, -0.01][i % 5]).collect();
+        let reviewed = filter.review(&observation, &Tensor::from_vec(proposed, &[2, 2, dim]))?;
         Ok(reviewed.action.as_slice::<f32>()?.to_vec())
     };
     let outcome = match (review(), review()) {

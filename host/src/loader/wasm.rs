@@ -22,7 +22,7 @@ mod sandbox;
 pub use cache::user_folder;
 pub use env::GuestEnv;
 pub use filter::GuestFilter;
-pub use inspection::inspect;
+pub use inspection::{MANIFEST_SECTION, inspect};
 pub use policy::GuestPolicy;
 pub use program::{Program, Programs};
 pub use reward::GuestReward;

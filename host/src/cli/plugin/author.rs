@@ -67,6 +67,7 @@ pub fn pack_project(args: &PackArgs) -> Result<(), Failure> {
 }
 
 fn built(project: &Project) -> Result<Artefact, Failure> {
+    eprintln!("building `{}`", project.manifest.name);
     let start = Instant::now();
     let artefact = build(project)?;
     println!("built {} ({}, {:.1} s)", shown(&artefact.path), size(artefact.bytes), start.elapsed().as_secs_f64());

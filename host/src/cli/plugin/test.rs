@@ -1,4 +1,4 @@
-//! `host plugin test`: the conformance checks on a bundle, a library or a project, with a score card for each component.
+//! `host plugin test`: the conformance checks on a bundle, a library or a project, and a project's own recorded cases; a score card for each component.
 
 use clap::Args;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use twinhost_plugin_api::testkit::Settings;
 
 use super::super::{Failure, PluginPaths};
-use crate::authoring::{Project, build};
+use crate::authoring::{Project, build, play_cases};
 use crate::loader::{Loader, Trust, examine};
 
 #[derive(Args, Debug)]
@@ -25,17 +25,18 @@ pub struct TestArgs {
 }
 
 /// # Errors
-/// If there is no such plugin, or a check failed.
+/// If there is no such plugin, it does not build, or a check failed.
 pub fn run(args: &TestArgs) -> Result<(), Failure> {
     let given = PathBuf::from(&args.plugin);
     let mut paths = args.paths.plugin_dir.clone();
-    let library = if given.join("Cargo.toml").is_file() {
-        Some(build(&Project::open(&given)?)?.path)
-    } else if given.join("plugin.ron").is_file() {
-        let project = Project::open(&given)?;
-        Some(project.folder.join(&project.manifest.library))
-    } else {
-        given.is_file().then_some(given)
+    let bundle = given.join("plugin.ron").is_file().then(|| Project::open(&given)).transpose()?;
+    // What has its library beside the manifest is built already.
+    let (library, project) = match bundle {
+        Some(bundle) if bundle.folder.join(&bundle.manifest.library).is_file() => {
+            (Some(bundle.folder.join(&bundle.manifest.library)), None)
+        }
+        Some(project) => (Some(build(&project)?.path), Some(project)),
+        None => (given.is_file().then_some(given), None),
     };
     paths.extend(library.clone());
     let mut loader = Loader::new(&paths);
@@ -51,7 +52,12 @@ pub fn run(args: &TestArgs) -> Result<(), Failure> {
         })));
     };
     let settings = || Settings { leak_time: Duration::from_secs(args.leak_time), ..Settings::default().steps(args.steps) };
-    let cards = examine(&loader, bundle, settings);
+    let mut cards = examine(&loader, bundle, settings);
+    if let Some(project) = &project {
+        for (component, card) in bundle.manifest.components.iter().zip(&mut cards) {
+            play_cases(project, &loader, component, card)?;
+        }
+    }
     for card in &cards {
         println!("{card}");
     }

@@ -8,7 +8,7 @@ use crate::loader::inspection::{Inspection, Refusal};
 use crate::loader::manifest::{Kind, Manifest};
 
 /// The custom section that holds the text of `plugin.ron`.
-const MANIFEST_SECTION: &str = "twinhost.manifest";
+pub const MANIFEST_SECTION: &str = "twinhost.manifest";
 const LONGEST_MANIFEST: usize = 64 * 1024;
 
 const PACKAGE: &str = "twinhost:plugin";

@@ -1,0 +1,50 @@
+"""Stands between the host and the author's class: all calls go to one object, so that it may keep state in `self`, and an exception becomes an error
+that carries its traceback, instead of a trap."""
+
+import functools
+import os
+
+import AUTHORS_MODULE as authors
+from componentize_py_types import Err
+from wit_world import exports
+from wit_world.imports.types import Error, ErrorKind
+
+# A snapshot is taken after this module has run, and later there are no files to read source lines from.
+LINES = {}
+for folder, _, names in os.walk(os.path.dirname(authors.__file__)):
+    for name in names:
+        if name.endswith(".py"):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                LINES[os.path.join(folder, name)] = file.read().splitlines()
+
+
+def told(exception):
+    lines = [f"{type(exception).__name__}: {exception}"]
+    at = exception.__traceback__.tb_next
+    while at is not None:
+        code, text = at.tb_frame.f_code, LINES.get(at.tb_frame.f_code.co_filename, [])
+        lines.append(f"  {os.path.basename(code.co_filename)}:{at.tb_lineno} in {code.co_name}")
+        if 0 < at.tb_lineno <= len(text):
+            lines.append(f"    {text[at.tb_lineno - 1].strip()}")
+        at = at.tb_next
+    return "\n".join(lines)
+
+
+def guarded(method):
+    @functools.wraps(method)
+    def call(_, *arguments):
+        try:
+            return method(*arguments)
+        except Err:
+            raise
+        except Exception as exception:
+            raise Err(Error(ErrorKind.INTERNAL, None, told(exception))) from None
+
+    return call
+
+
+for interface in ("Scoring", "Monitoring", "Acting", "Simulation"):
+    if hasattr(exports, interface):
+        protocol, author = getattr(exports, interface), getattr(authors, interface)()
+        methods = {n: guarded(getattr(author, n)) for n, f in vars(protocol).items() if callable(f) and n[0] != "_"}
+        globals()[interface] = type(interface, (protocol,), methods)
