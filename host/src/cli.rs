@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::authoring;
 use crate::loader::{Loader, Trust};
 use crate::observe::Progress;
+use crate::pipeline;
 use crate::recipe::{self, Recipe};
 
 pub mod check;
@@ -75,7 +77,17 @@ impl PluginPaths {
             recipe::Trust::Locked => Trust::Locked,
         };
         loader.sandbox = recipe.sandbox.clone();
+        add_files(&mut loader, recipe);
         loader
+    }
+}
+
+/// Builds the components that a recipe names by their files. One that cannot be built is told where it is asked for.
+fn add_files(loader: &mut Loader, recipe: &Recipe) {
+    for (kind, reference) in pipeline::named(recipe) {
+        if let Some(file) = reference.file() {
+            loader.catalog.add_file(kind, reference, authoring::component_file(kind, file).map_err(|e| e.to_string()));
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod lock;
 pub mod model;
 pub mod overrides;
 pub mod print;
+pub mod reference;
 pub mod rules;
 pub mod schema;
 pub mod shape;
@@ -33,6 +34,7 @@ use diagnostics::Source;
 pub use diagnostics::{Finding, RecipeErrors, Sources};
 pub use model::*;
 use print::Printed;
+pub use reference::Reference;
 use shape::Decode;
 use syntax::{Kind, Node};
 

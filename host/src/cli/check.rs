@@ -13,7 +13,7 @@ use twinhost_plugin_api::{AlgorithmSpec, EnvSpec, Error, ErrorKind, Paradigm, Po
 
 use super::{Failure, PluginPaths};
 use crate::loader::{Kind, Loader, Terms, host_services};
-use crate::pipeline::terms;
+use crate::pipeline::{named, terms};
 use crate::recipe::diagnostics::closest;
 use crate::recipe::lock::{Lock, LockedPlugin};
 use crate::recipe::{Config, Finding, Isolation, LoadedRecipe, Recipe, RecipeErrors};
@@ -153,16 +153,8 @@ pub fn shown(errors: RecipeErrors) -> Failure {
 
 /// The plugins a recipe's components come from; components that no plugin provides are left out.
 pub fn locked_plugins(components: &dyn Components, loaded: &LoadedRecipe) -> Vec<LockedPlugin> {
-    let recipe = &loaded.recipe;
-    let stages = &recipe.stages;
-    let mut named: Vec<(Kind, &str)> = recipe.envs.values().map(|env| (Kind::Env, env.component.as_str())).collect();
-    named.push((Kind::Policy, &recipe.policy.component));
-    named.extend(stages.demos.real.iter().map(|real| (Kind::Policy, real.expert.component.as_str())));
-    named.extend(stages.sft.iter().map(|sft| (Kind::Algorithm, sft.algorithm.component.as_str())));
-    named.extend(stages.rl.iter().map(|rl| (Kind::Algorithm, rl.algorithm.component.as_str())));
-    named.extend(stages.rl.iter().flat_map(|rl| &rl.rewards).map(|reward| (Kind::Reward, reward.component.as_str())));
-    named.extend(recipe.envs.values().flat_map(|env| &env.filters).map(|filter| (Kind::Filter, filter.component.as_str())));
-    let plugins: BTreeSet<LockedPlugin> = named.into_iter().filter_map(|(kind, name)| components.plugin(kind, name).ok()).collect();
+    let plugins: BTreeSet<LockedPlugin> =
+        named(&loaded.recipe).into_iter().filter_map(|(kind, name)| components.plugin(kind, name).ok()).collect();
     plugins.into_iter().collect()
 }
 

@@ -43,7 +43,8 @@ pub fn run(args: &RunArgs, progress: &Progress, logging: &Logging) -> Result<(),
         (None, None) => return Err(Failure::user("name a recipe, or a run folder with --resume")),
     };
     let first = &arms[0].recipe;
-    let loader = args.paths.loader(&first.recipe);
+    let mut loader = args.paths.loader(&first.recipe);
+    arms.iter().skip(1).for_each(|arm| super::add_files(&mut loader, &arm.recipe.recipe));
     super::check::validate_all(&loader, arms.iter().map(|a| &a.recipe))?;
 
     let about = about(&arms);

@@ -1,6 +1,7 @@
 //! Where plugins are looked for, in this order: paths on the command line and in the recipe, `TWINHOST_PLUGIN_PATH`, the folder
 //! of the host binary and its `plugins/`, `$XDG_DATA_HOME/twinhost/plugins`. The first bundle of a name wins.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::inspection::{Refusal, inspect};
@@ -70,6 +71,8 @@ pub enum Candidate {
 pub struct Catalog {
     pub bundles: Vec<Bundle>,
     pub candidates: Vec<Candidate>,
+    /// Components that were named by their file, and why one cannot be used.
+    files: BTreeMap<(Kind, String), Result<Bundle, String>>,
 }
 
 impl Catalog {
@@ -128,11 +131,39 @@ impl Catalog {
         self.bundles.iter().flat_map(move |b| b.manifest.components.iter().filter(move |c| c.kind == kind).map(move |c| (b, c)))
     }
 
-    /// Finds `name` or `bundle:name`.
+    /// Makes a component known by the file it was named by; `built` is the component file it became, or why it became none.
+    pub fn add_file(&mut self, kind: Kind, reference: &str, built: Result<PathBuf, String>) {
+        let bundle = built.and_then(|library| match inspect(&library) {
+            Ok(Some(found)) => Ok(Bundle {
+                manifest: found.manifest,
+                library,
+                sha256: found.sha256,
+                stamp: found.stamp,
+                sandboxed: found.sandboxed,
+                origin: "named by its file",
+            }),
+            Ok(None) => Err(format!("{} {NOT_OURS}", library.display())),
+            Err(refusal) => Err(refusal.to_string()),
+        });
+        self.files.insert((kind, reference.to_owned()), bundle);
+    }
+
+    /// Finds `name`, `bundle:name`, or a file that was added.
     ///
     /// # Errors
     /// A sentence that lists what there is and suggests the nearest name.
     pub fn find(&self, kind: Kind, reference: &str) -> Result<(&Bundle, &ComponentEntry), String> {
+        if let Some(file) = self.files.get(&(kind, reference.to_owned())) {
+            let bundle = file.as_ref().map_err(Clone::clone)?;
+            let component = bundle.manifest.components.iter().find(|c| c.kind == kind);
+            let wrong = || {
+                format!(
+                    "{reference} holds no {kind}, but {}",
+                    bundle.manifest.components.iter().map(|c| c.kind.word()).collect::<Vec<_>>().join(", ")
+                )
+            };
+            return component.map(|component| (bundle, component)).ok_or_else(wrong);
+        }
         let (bundle, name) = reference.split_once(':').map_or((None, reference), |(b, n)| (Some(b), n));
         let found: Vec<_> =
             self.components(kind).filter(|(b, c)| c.name == name && bundle.is_none_or(|want| b.manifest.name == want)).collect();

@@ -214,7 +214,7 @@ pub fn create_scoring(loader: &Loader, recipe: &LoadedRecipe, stage: &Rl, spec: 
         };
         let component = located(recipe, Kind::Reward, &reward.component, &reward.config, created)?;
         Ok(WeightedReward {
-            name: reward.component.clone(),
+            name: reward.component.short().to_owned(),
             weight: reward.weight as f32,
             on_error: reward.on_error,
             component: Box::new(component),

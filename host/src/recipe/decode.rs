@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::diagnostics::{Finding, Location, Sources, suggest};
+use super::reference::is_file;
 use super::shape::{Check, Decode, Shape};
 use super::syntax::{self, Field, Kind, Node, quote};
 
@@ -198,8 +199,9 @@ pub fn complete(node: &mut Node, shape: &Shape, sources: &Sources) {
                 items.iter_mut().for_each(|item| complete(item, inner, sources));
             }
         }
-        Shape::Path => {
-            if let Some(text) = node.string().filter(|t| !t.is_empty()) {
+        Shape::Path | Shape::Component => {
+            let is_path = |text: &String| !text.is_empty() && (matches!(shape, Shape::Path) || is_file(text));
+            if let Some(text) = node.string().filter(is_path) {
                 let path = sources.get(node.at.source).folder.join(text);
                 let absolute = std::path::absolute(&path).unwrap_or(path);
                 node.kind = Kind::Scalar(quote(&absolute.to_string_lossy()));

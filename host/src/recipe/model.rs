@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::decode::Decoder;
 use super::print::Printed;
+use super::reference::Reference;
 use super::shape::{Decode, Shape, above, at_least, between, choice, name, non_empty, record};
 use super::syntax::Node;
 
@@ -67,8 +68,8 @@ choice! {
 record! {
     /// A vectorised environment, simulated or real.
     pub struct Env {
-        /// Name of the plugin component.
-        component: String where non_empty();
+        /// Name of the plugin component, or the file that holds it (`.py`, `.c`, `.js`, `.wasm`, or a project's folder), relative to this file.
+        component: Reference where non_empty();
         /// The component's own configuration, which also says how many instances run side by side (`num_envs`).
         config: Config = ();
         /// Where it lives.
@@ -81,8 +82,8 @@ record! {
 record! {
     /// The policy that is trained.
     pub struct Policy {
-        /// Name of the plugin component.
-        component: String where non_empty();
+        /// Name of the plugin component, or the file that holds it (`.py`, `.c`, `.js`, `.wasm`, or a project's folder), relative to this file.
+        component: Reference where non_empty();
         /// The component's own configuration.
         config: Config = ();
         /// Folder with weights to start from; drawn at random when left out.
@@ -95,8 +96,8 @@ record! {
 record! {
     /// A plugin component and its configuration.
     pub struct Component {
-        /// Name of the plugin component.
-        component: String where non_empty();
+        /// Name of the plugin component, or the file that holds it (`.py`, `.c`, `.js`, `.wasm`, or a project's folder), relative to this file.
+        component: Reference where non_empty();
         /// The component's own configuration.
         config: Config = ();
         /// Where it lives; an algorithm lives in the host's process.
@@ -120,8 +121,8 @@ record! {
 record! {
     /// A reward component that is added to the environment's own reward.
     pub struct WeightedReward {
-        /// Name of the plugin component.
-        component: String where non_empty();
+        /// Name of the plugin component, or the file that holds it (`.py`, `.c`, `.js`, `.wasm`, or a project's folder), relative to this file.
+        component: Reference where non_empty();
         /// The component's own configuration.
         config: Config = ();
         /// Factor of its scores in the sum.
@@ -150,8 +151,8 @@ choice! {
 record! {
     /// An action monitor between policy and environment. It may make a motion smaller or forbid it, and nothing else.
     pub struct Filter {
-        /// Name of the plugin component.
-        component: String where non_empty();
+        /// Name of the plugin component, or the file that holds it (`.py`, `.c`, `.js`, `.wasm`, or a project's folder), relative to this file.
+        component: Reference where non_empty();
         /// The component's own configuration.
         config: Config = ();
         /// What it may use; left out, the recipe's `sandbox` holds.

@@ -100,7 +100,7 @@ impl Setter<'_> {
         }
         let Some(step) = steps.get(depth) else {
             let text_wanted = match shape {
-                Shape::Text | Shape::Path => true,
+                Shape::Text | Shape::Path | Shape::Component => true,
                 Shape::Optional(inner) => matches!(**inner, Shape::Text | Shape::Path),
                 Shape::Raw => node.scalar().is_some_and(is_string),
                 _ => false,

@@ -68,7 +68,7 @@ fn value(shape: &Shape, require: bool) -> Value {
         Shape::Bool => json!({ "type": "boolean" }),
         Shape::Integer => json!({ "type": "integer" }),
         Shape::Number => json!({ "type": "number" }),
-        Shape::Text | Shape::Path => json!({ "type": "string" }),
+        Shape::Text | Shape::Path | Shape::Component => json!({ "type": "string" }),
         Shape::Choice(words) => {
             let choices: Vec<_> = words.iter().map(|(word, doc)| json!({ "const": word, "description": doc.trim() })).collect();
             json!({ "oneOf": choices })

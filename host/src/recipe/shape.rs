@@ -16,6 +16,8 @@ pub enum Shape {
     Text,
     /// Text that names a file or folder, relative to the text it is written in.
     Path,
+    /// Text that names a plugin component, or a file that holds one, relative to the text it is written in.
+    Component,
     /// One of the named words.
     Choice(&'static [(&'static str, &'static str)]),
     List(Box<Shape>),

@@ -113,7 +113,7 @@ fn overrides_reach_every_field() {
     assert_eq!(config(&["envs.sim.config.task=PushCube"]), r#"(task: PushCube, twin: Sim, cameras: ["base"])"#);
     assert_eq!(config(&["envs.sim.config.cameras[0]=wrist"]), r#"(task: PickPlace, twin: Sim, cameras: ["wrist"])"#);
     assert_eq!(config(&["envs.sim.config.gap.friction=0.5"]), r#"(task: PickPlace, twin: Sim, cameras: ["base"], gap: (friction: 0.5))"#);
-    assert_eq!(set(&["envs.third=(component: \"x\")"]).envs["third"].component, "x");
+    assert_eq!(&*set(&["envs.third=(component: \"x\")"]).envs["third"].component, "x");
 }
 
 #[test]
