@@ -3,10 +3,12 @@
 //! The story, in order: the machine's own packages (compiler, software rendering), then libtorch, then MuJoCo. A library
 //! comes from where the user points (`LIBTORCH`, `MUJOCO_DYNAMIC_LINK_DIR`), else from a Python torch of the right version
 //! (that is the way to CUDA), else from pinned PyPI wheels unpacked into the user's cache. The last step links `.deps/libtorch` and
-//! `.deps/mujoco`, where `.cargo/config.toml` looks. A second run finds all of it in place and does nothing.
+//! `.deps/mujoco`, where `.cargo/config.toml` looks. Asked for by name, it also fetches the compilers of sandboxed components ([`guests`]). A second
+//! run finds all of it in place and does nothing.
 
 mod cache;
 mod download;
+mod guests;
 mod link;
 mod packages;
 mod pins;
@@ -29,6 +31,9 @@ pub fn setup(workspace: &Workspace, verbose: bool) -> Result<()> {
     let mujoco = source::choose_mujoco(workspace, &cache)?;
     let libtorch_changed = provide(workspace, &cache, &LIBTORCH, &libtorch)?;
     let mujoco_changed = provide(workspace, &cache, &MUJOCO, &mujoco)?;
+    if verbose {
+        guests::provide(&cache);
+    }
     if verbose || libtorch_changed || mujoco_changed {
         println!("libtorch {}: {}", LIBTORCH.version, libtorch.describe(&cache));
         println!("MuJoCo {}: {}", MUJOCO.version, mujoco.describe(&cache));
