@@ -40,7 +40,7 @@ fn bundle_passes(plugins: &[&str], bundle: &str, components: usize) {
 
 #[test]
 fn rewards_conform() {
-    bundle_passes(&["rewards"], "rewards", 2);
+    bundle_passes(&["rewards"], "rewards", 3);
 }
 
 #[test]
