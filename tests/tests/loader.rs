@@ -26,7 +26,7 @@ fn every_unfit_file_is_refused_with_its_reason() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("libtext.so");
     fs::write(&text, "#!/bin/sh\n").unwrap();
-    assert!(refusal(&text).contains("not a shared library"));
+    assert!(refusal(&text).contains("neither a shared library"));
 
     let other_api = altered(folder.path(), "rewards", b"twinhost-plugin api=1 ", b"twinhost-plugin api=9 ");
     let message = refusal(&other_api);

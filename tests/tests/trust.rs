@@ -67,7 +67,7 @@ fn what_cannot_be_trusted_is_told() {
         assert!(stderr.contains(words), "{stderr}");
     };
     fs::write(folder.path().join("notes.txt"), "hello").unwrap();
-    check(&["notes.txt"], "not a shared library");
+    check(&["notes.txt"], "neither a shared library");
     check(&["missing.so"], "cannot be read");
     check(&["--key", "notes.txt"], "not a minisign public key");
     check(&["--key", "missing.pub"], "missing.pub");
