@@ -2,6 +2,7 @@
 
 use twinhost_plugin_api::{Batch, Error, ErrorKind, Result, Reward, Tensor, names};
 
+use super::chunk_outcomes;
 use crate::recipe::OnError;
 
 /// A reward component and its part in the sum.
@@ -198,15 +199,7 @@ impl Verdict {
 
 /// Which steps of a chunk were executed: all up to the end of the episode.
 fn executed(step: &Batch, chunk: usize) -> Result<Vec<bool>> {
-    let ended: Vec<bool> =
-        step.slice::<bool>(names::TERMINATED)?.iter().zip(step.slice::<bool>(names::TRUNCATED)?).map(|(a, b)| *a || *b).collect();
-    let mut executed = vec![true; ended.len()];
-    for (ended, executed) in ended.chunks(chunk.max(1)).zip(executed.chunks_mut(chunk.max(1))) {
-        if let Some(end) = ended.iter().position(|&ended| ended) {
-            executed[end + 1..].fill(false);
-        }
-    }
-    Ok(executed)
+    Ok(chunk_outcomes(step)?.iter().flat_map(|outcome| (0..chunk).map(|i| i < outcome.length)).collect())
 }
 
 #[cfg(test)]

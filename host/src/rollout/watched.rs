@@ -5,6 +5,7 @@
 
 use twinhost_plugin_api::{Batch, Env, EnvSpec, Error, ResetRequest, Result, Tensor, names};
 
+use super::chunk_outcomes;
 use crate::loader::{EnvHandle, FilterHandle};
 
 /// How often monitors intervened.
@@ -96,10 +97,7 @@ impl Env for WatchedEnv {
         }
         let sent = self.reviewed(actions)?;
         let mut step = self.env.step(&sent)?;
-        let ended = step.slice::<bool>(names::TERMINATED)?.iter().zip(step.slice::<bool>(names::TRUNCATED)?).map(|(a, b)| *a || *b);
-        let ended: Vec<bool> = ended.collect();
-        let rows: Vec<usize> =
-            ended.chunks(sent.dim(1).max(1)).enumerate().filter(|(_, row)| row.contains(&true)).map(|(row, _)| row).collect();
+        let rows: Vec<usize> = chunk_outcomes(&step)?.iter().enumerate().filter(|(_, chunk)| chunk.ended).map(|(row, _)| row).collect();
         if !rows.is_empty() {
             self.filters.iter_mut().try_for_each(|filter| filter.reset(&rows))?;
         }
