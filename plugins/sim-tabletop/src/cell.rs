@@ -38,10 +38,12 @@ fn connect_log(services: HostServices) {
 
 pub struct Cell {
     pub config: TabletopConfig,
-    pub gap: Gap,
+    /// Versions of the scene; one, unless the configuration asks for randomisation.
+    pub versions: Vec<Gap>,
     pub ids: SceneIds,
     pub objects: Vec<Object>,
-    models: Vec<OnceLock<Arc<MjModel>>>,
+    /// One list per version, one model per object.
+    models: Vec<Vec<OnceLock<Arc<MjModel>>>>,
     seen: Vec<usize>,
     unseen: Vec<usize>,
     pub services: HostServices,
@@ -52,7 +54,7 @@ impl Cell {
     /// If the gap parameters are out of range.
     pub fn new(config: TabletopConfig, services: HostServices) -> Result<Self> {
         connect_log(services);
-        let gap = config.gap()?;
+        let versions = config.randomization.versions(&config.gap()?);
         let objects = catalogue();
         // Cubes are pushed; drawers borrow their front's colour from the cubes.
         let fits = |o: &Object| config.task == TaskKind::PickPlace || o.noun == "cube";
@@ -63,12 +65,12 @@ impl Cell {
             seen = pick(&|o| o.split == Split::Train && fits(o));
         }
         let unseen = pick(&|o| o.split == Split::OutOfDistribution && fits(o));
-        let first = Arc::new(scene::compile(config.task, &gap, &objects[seen[0]])?);
+        let first = Arc::new(scene::compile(config.task, &versions[0], &objects[seen[0]])?);
         first.layout();
         let ids = SceneIds::of(&first, config.task)?;
-        let models: Vec<OnceLock<Arc<MjModel>>> = objects.iter().map(|_| OnceLock::new()).collect();
-        models[seen[0]].get_or_init(|| first);
-        Ok(Self { config, gap, ids, objects, models, seen, unseen, services })
+        let models: Vec<Vec<OnceLock<Arc<MjModel>>>> = versions.iter().map(|_| objects.iter().map(|_| OnceLock::new()).collect()).collect();
+        models[0][seen[0]].get_or_init(|| first);
+        Ok(Self { config, versions, ids, objects, models, seen, unseen, services })
     }
 
     pub fn task(&self) -> TaskKind {
@@ -86,15 +88,15 @@ impl Cell {
         }
     }
 
-    /// The scene with one object, compiled on first use.
+    /// One version of the scene with one object, compiled on first use.
     ///
     /// # Errors
     /// As [`scene::compile`].
-    pub fn model(&self, object: usize) -> Result<Arc<MjModel>> {
-        if let Some(model) = self.models[object].get() {
+    pub fn model(&self, version: usize, object: usize) -> Result<Arc<MjModel>> {
+        if let Some(model) = self.models[version][object].get() {
             return Ok(model.clone());
         }
-        let compiled = scene::compile(self.config.task, &self.gap, &self.objects[object])?;
+        let compiled = scene::compile(self.config.task, &self.versions[version], &self.objects[object])?;
         let first = self.any_model()?;
         if !first.is_compatible_with_model(&compiled) || first.ffi().nbuffer != compiled.ffi().nbuffer {
             return Err(Error::internal(format!("the scene with the {} differs in layout from the others", self.objects[object].name)));
@@ -103,7 +105,7 @@ impl Cell {
         let mut model = first.as_ref().clone();
         // SAFETY: both models have equal sizes and tables, as just checked, so MuJoCo copies every array in place.
         unsafe { mj_copyModel(model.ffi_mut(), compiled.ffi()) };
-        Ok(self.models[object].get_or_init(|| Arc::new(model)).clone())
+        Ok(self.models[version][object].get_or_init(|| Arc::new(model)).clone())
     }
 
     /// The scene that every other one is a variation of.
@@ -111,17 +113,17 @@ impl Cell {
     /// # Errors
     /// As [`scene::compile`].
     pub fn any_model(&self) -> Result<Arc<MjModel>> {
-        self.model(self.seen[0])
+        self.model(0, self.seen[0])
     }
 
     /// Delay of a command in physics steps.
-    pub fn delay(&self) -> u32 {
-        (self.gap.action_delay * self.config.substeps() as f64).round() as u32
+    pub fn delay(&self, version: usize) -> u32 {
+        (self.versions[version].action_delay * self.config.substeps() as f64).round() as u32
     }
 
     /// Identifies the configuration in saved states (FNV-1a over its text).
     pub fn fingerprint(&self) -> u64 {
-        let text = format!("{:?} {:?}", self.config, self.gap);
+        let text = format!("{:?} {:?}", self.config, self.versions);
         text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
     }
 }

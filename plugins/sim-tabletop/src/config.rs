@@ -6,6 +6,7 @@ use twinhost_plugin_api::{ComponentConfig, Error, Result};
 use crate::gap::{Gap, GapOverride};
 use crate::objects::{Split, catalogue};
 use crate::observe::STATE_NAMES;
+use crate::randomization::Randomization;
 use crate::render::Format;
 
 /// Physics step, seconds.
@@ -77,6 +78,8 @@ pub struct TabletopConfig {
     pub instructions: Vec<String>,
     /// Overrides of the twin's gap parameters.
     pub gap: GapOverride,
+    /// Versions of the scene that episodes draw from.
+    pub randomization: Randomization,
 }
 
 impl Default for TabletopConfig {
@@ -99,6 +102,7 @@ impl Default for TabletopConfig {
             objects: Vec::new(),
             instructions: Vec::new(),
             gap: GapOverride::default(),
+            randomization: Randomization::default(),
         }
     }
 }
@@ -175,6 +179,7 @@ impl TabletopConfig {
                 return Err(Error::config(format!("instructions[{i}]"), "an instruction must not be empty"));
             }
         }
+        self.randomization.validate()?;
         self.gap().map(|_| ())
     }
 

@@ -41,6 +41,8 @@ pub struct ChunkResult {
 pub struct Instance {
     cell: Arc<Cell>,
     data: Data,
+    /// Which version of the scene, with which object.
+    version: usize,
     object: usize,
     mode: Mode,
     /// Seed given to `reset`, number of episodes since, and the seed of this one.
@@ -70,6 +72,7 @@ impl Instance {
         Ok(Self {
             cell,
             data,
+            version: 0,
             object,
             mode,
             first_seed: 0,
@@ -94,11 +97,11 @@ impl Instance {
         self.begin(0)
     }
 
-    fn use_object(&mut self, object: usize) -> Result<()> {
-        if object != self.object {
-            let model = self.cell.model(object)?;
+    fn use_scene(&mut self, version: usize, object: usize) -> Result<()> {
+        if (version, object) != (self.version, self.object) {
+            let model = self.cell.model(version, object)?;
             self.data.try_swap_model(model).map_err(|e| Error::internal(format!("scenes of one task differ in layout: {e}")))?;
-            self.object = object;
+            (self.version, self.object) = (version, object);
         }
         Ok(())
     }
@@ -109,7 +112,9 @@ impl Instance {
         let mut draws = rng(self.seed, Purpose::Layout, 0);
         let choices = self.cell.choices(self.mode.variant);
         let object = choices[draws.random_range(0..choices.len())];
-        self.use_object(object)?;
+        let versions = self.cell.versions.len();
+        let version = if versions == 1 { 0 } else { rng(self.seed, Purpose::Scene, 0).random_range(0..versions) };
+        self.use_scene(version, object)?;
         let own = task::templates(self.cell.task());
         let custom = &self.cell.config.instructions;
         let count = if custom.is_empty() { own.len() } else { custom.len() };
@@ -150,7 +155,7 @@ impl Instance {
 
     /// One control step of physics. False if the simulation diverged.
     fn advance(&mut self, action: &[f32]) -> bool {
-        self.controller.act(action, self.cell.config.max_delta, &self.measured.tcp, self.cell.delay());
+        self.controller.act(action, self.cell.config.max_delta, &self.measured.tcp, self.cell.delay(self.version));
         for _ in 0..self.cell.config.substeps() {
             if let Some(command) = self.controller.due() {
                 self.send(&command);
@@ -228,10 +233,10 @@ impl Instance {
         for (i, (_, camera)) in config.cameras.iter().filter_map(|name| cell.ids.cameras.iter().find(|(n, _)| n == name)).enumerate() {
             let mut pixels = renderer.draw(&mut self.data, *camera, config.format())?;
             let counter = 2 * (self.step * crate::config::CAMERAS.len() as u64 + i as u64) + 1;
-            develop(&mut pixels, &cell.gap, &mut rng(self.seed, Purpose::Sensors, counter));
+            develop(&mut pixels, &cell.versions[self.version], &mut rng(self.seed, Purpose::Sensors, counter));
             images.push(pixels);
         }
-        let state = observe::state(&self.measured, &cell.gap, self.seed, self.step);
+        let state = observe::state(&self.measured, &cell.versions[self.version], self.seed, self.step);
         let truth = self.mode.privileged.then(|| self.truth());
         Ok(Observation { state, images, task: self.instruction.clone(), truth })
     }
@@ -264,6 +269,7 @@ impl Instance {
 
     pub fn save(&self) -> Vec<u8> {
         let mut out = Writer::default();
+        out.u64(self.version as u64);
         out.u64(self.object as u64);
         out.u64(VARIANTS.iter().position(|(_, v)| *v == self.mode.variant).unwrap_or_default() as u64);
         for flag in [self.mode.auto_reset, self.mode.privileged, self.done, self.controller.open] {
@@ -294,9 +300,9 @@ impl Instance {
     pub fn load(&mut self, bytes: &[u8]) -> Result<()> {
         let damaged = || Error::input("the saved environment state does not fit this environment");
         let mut from = Reader(bytes);
-        let object = from.u64()? as usize;
+        let (version, object) = (from.u64()? as usize, from.u64()? as usize);
         let variant = VARIANTS.get(from.u64()? as usize).ok_or_else(damaged)?.1;
-        if object >= self.cell.objects.len() {
+        if version >= self.cell.versions.len() || object >= self.cell.objects.len() {
             return Err(damaged());
         }
         let (auto_reset, privileged, done, open) = (from.flag()?, from.flag()?, from.flag()?, from.flag()?);
@@ -318,7 +324,7 @@ impl Instance {
         }
         let physics = from.f64s()?;
         from.end()?;
-        self.use_object(object)?;
+        self.use_scene(version, object)?;
         self.data.reset();
         self.data.set_state(&physics, MjtState::mjSTATE_INTEGRATION as u32).map_err(|_| damaged())?;
         // Contacts and forces of the last step are recomputed for the next observation; the solver's warm start is part of the

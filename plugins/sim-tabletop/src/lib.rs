@@ -16,6 +16,7 @@ pub mod measure;
 pub mod objects;
 pub mod observe;
 mod random;
+pub mod randomization;
 pub mod render;
 pub mod scene;
 mod snapshot;

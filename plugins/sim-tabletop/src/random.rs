@@ -15,6 +15,8 @@ pub enum Purpose {
     Habits = 4,
     /// A scripted expert's noise in one step.
     Tremor = 5,
+    /// One version of a randomised scene.
+    Scene = 6,
 }
 
 /// SplitMix64's finaliser.

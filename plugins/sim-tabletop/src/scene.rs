@@ -61,7 +61,8 @@ fn base_camera(task: TaskKind, gap: &Gap) -> String {
 
 /// MJCF text of the task's scene with the given object.
 pub fn mjcf(task: TaskKind, gap: &Gap, object: &Object) -> String {
-    let darker = gap.table_rgb.map(|c| c * (1.0 - 0.6 * gap.table_pattern));
+    // A texture belongs to the rendering context, so it carries the pattern alone; the colour is the model's.
+    let darker = [1.0 - 0.6 * gap.table_pattern; 3];
     let ambient = triple([gap.light_ambient; 3]);
     let mut xml = String::with_capacity(16 * 1024);
     let _ = write!(
@@ -78,8 +79,8 @@ pub fn mjcf(task: TaskKind, gap: &Gap, object: &Object) -> String {
 </visual>
 <asset>
 <texture name="sky" type="skybox" builtin="flat" rgb1="{sky}" rgb2="{sky}" width="16" height="96"/>
-<texture name="table" type="2d" builtin="checker" rgb1="{light}" rgb2="{dark}" width="64" height="64"/>
-<material name="table" texture="table" texrepeat="14 14" texuniform="false" specular="0" shininess="0"/>
+<texture name="table" type="2d" builtin="checker" rgb1="1 1 1" rgb2="{dark}" width="64" height="64"/>
+<material name="table" texture="table" rgba="{table} 1" texrepeat="14 14" texuniform="false" specular="0" shininess="0"/>
 </asset>
 <worldbody>
 <light pos="{lamp}" dir="{lamp_dir}" directional="true" castshadow="false" ambient="0 0 0" diffuse="{diffuse}" specular="0.1 0.1 0.1"/>
@@ -88,7 +89,7 @@ pub fn mjcf(task: TaskKind, gap: &Gap, object: &Object) -> String {
 <geom name="table_top" type="box" pos="-0.1 0 -0.02" size="0.7 0.7 0.02" material="table" {GHOST}/>
 "#,
         sky = triple(gap.background_rgb),
-        light = triple(gap.table_rgb),
+        table = triple(gap.table_rgb),
         dark = triple(darker),
         lamp = triple(gap.light_position),
         lamp_dir = triple(gap.light_position.map(|c| -c)),

@@ -16,7 +16,7 @@ use crate::task::start::VARIANTS;
 use crate::task::subtasks;
 use crate::workers::Workers;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"tabltop1");
+const MAGIC: u64 = u64::from_le_bytes(*b"tabltop2");
 
 /// A vectorised table-top manipulation cell, one of a pair of twins. See [`TabletopConfig`] for its configuration.
 pub struct Tabletop {
