@@ -86,6 +86,14 @@ gap! {
     light_ambient: f64 = 0.45 => 0.32, |v| (!(0.0..=2.0).contains(&v)).then_some("a brightness from 0 to 2");
     /// Camera gain per colour channel (exposure and white balance).
     white_balance: [f64; 3] = [1.0, 1.0, 1.0] => [1.08, 1.0, 0.86], channel_gain;
+    /// Camera: factor on the distance of every pixel from mid-grey.
+    contrast: f64 = 1.0 => 1.0, |v| (!(0.1..=3.0).contains(&v)).then_some("a factor from 0.1 to 3");
+    /// Camera: added to every pixel, as a share of full scale.
+    brightness: f64 = 0.0 => 0.0, |v| (!(-0.5..=0.5).contains(&v)).then_some("a share from -0.5 to 0.5");
+    /// Camera: factor on the distance of every pixel from its own grey.
+    saturation: f64 = 1.0 => 1.0, |v| (!(0.0..=3.0).contains(&v)).then_some("a factor from 0 to 3");
+    /// Camera: turn of the colour circle, in parts of it.
+    hue: f64 = 0.0 => 0.0, |v| (!(-0.5..=0.5).contains(&v)).then_some("a part from -0.5 to 0.5");
     /// Displacement of the base camera in its own frame (right, up, back), metres.
     camera_offset: [f64; 3] = [0.0, 0.0, 0.0] => [0.03, -0.02, 0.03], offset;
     /// Rotation of the base camera about its own axes (pitch, yaw, roll), degrees.

@@ -15,6 +15,7 @@ pub mod kinematics;
 pub mod measure;
 pub mod objects;
 pub mod observe;
+mod photometry;
 mod random;
 pub mod randomization;
 pub mod render;

@@ -19,15 +19,17 @@ const MOST: usize = 256;
 pub struct Randomization {
     /// Number of versions; 0 = the twin as it is.
     pub scenes: usize,
-    /// How far colours, lamp, base camera, white balance and pixel noise go from the twin's own values (0) to the drawn ones (1).
+    /// How far the colours of things, the lamp and the base camera's pose go from the twin's own values (0) to the drawn ones (1).
     pub visuals: f64,
+    /// The same for what cameras make of it: contrast, brightness, saturation, hue, white balance and pixel noise.
+    pub camera: f64,
     /// The same for friction, masses, stiffness, damping and latency.
     pub dynamics: f64,
 }
 
 impl Default for Randomization {
     fn default() -> Self {
-        Self { scenes: 0, visuals: 1.0, dynamics: 0.0 }
+        Self { scenes: 0, visuals: 1.0, camera: 1.0, dynamics: 0.0 }
     }
 }
 
@@ -38,7 +40,7 @@ impl Randomization {
         if self.scenes > MOST {
             return Err(Error::config("randomization.scenes", format!("must be at most {MOST}, got {}", self.scenes)));
         }
-        for (name, value) in [("visuals", self.visuals), ("dynamics", self.dynamics)] {
+        for (name, value) in [("visuals", self.visuals), ("camera", self.camera), ("dynamics", self.dynamics)] {
             if !(0.0..=1.0).contains(&value) {
                 return Err(Error::config(format!("randomization.{name}"), format!("must be from 0 to 1, got {value}")));
             }
@@ -55,7 +57,7 @@ impl Randomization {
     }
 
     fn version(&self, own: &Gap, rng: &mut ChaCha8Rng) -> Gap {
-        let [seen, felt] = [self.visuals, self.dynamics];
+        let [seen, taken, felt] = [self.visuals, self.camera, self.dynamics];
         let mut between = |low: f64, high: f64| rng.random_range(low..high);
         let mut grey = |low: f64, high: f64, tint: f64| {
             let level = between(low, high);
@@ -74,21 +76,25 @@ impl Randomization {
         let factors = [factor(0.6, 1.25), factor(0.6, 1.7), factor(0.6, 1.8), factor(0.7, 1.2), factor(0.8, 1.2)];
 
         let towards = |own: f64, drawn: f64, share: f64| own + share * (drawn - own);
-        let colour = |own: [f64; 3], drawn: [f64; 3]| -> [f64; 3] { std::array::from_fn(|i| towards(own[i], drawn[i], seen)) };
+        let each = |own: [f64; 3], drawn: [f64; 3], share: f64| -> [f64; 3] { std::array::from_fn(|i| towards(own[i], drawn[i], share)) };
         let scaled = |own: f64, factor: f64| own * factor.powf(felt);
         Gap {
-            table_rgb: colour(own.table_rgb, table_rgb),
-            robot_rgb: colour(own.robot_rgb, robot_rgb),
-            hand_rgb: colour(own.hand_rgb, hand_rgb),
-            tray_rgb: colour(own.tray_rgb, tray_rgb),
+            table_rgb: each(own.table_rgb, table_rgb, seen),
+            robot_rgb: each(own.robot_rgb, robot_rgb, seen),
+            hand_rgb: each(own.hand_rgb, hand_rgb, seen),
+            tray_rgb: each(own.tray_rgb, tray_rgb, seen),
             fading: towards(own.fading, between(0.0, 0.5), seen),
-            light_position: colour(own.light_position, light_position),
+            light_position: each(own.light_position, light_position, seen),
             light_diffuse: towards(own.light_diffuse, between(0.25, 0.75), seen),
             light_ambient: towards(own.light_ambient, between(0.2, 0.55), seen),
-            white_balance: colour(own.white_balance, white_balance),
+            white_balance: each(own.white_balance, white_balance, taken),
             camera_offset: std::array::from_fn(|i| own.camera_offset[i] + seen * camera_offset[i]),
             camera_tilt: std::array::from_fn(|i| own.camera_tilt[i] + seen * camera_tilt[i]),
-            pixel_noise: towards(own.pixel_noise, between(0.0, 0.03), seen),
+            pixel_noise: towards(own.pixel_noise, between(0.0, 0.03), taken),
+            contrast: towards(own.contrast, between(0.6, 1.4), taken),
+            brightness: towards(own.brightness, between(-0.25, 0.25), taken),
+            saturation: towards(own.saturation, between(0.5, 1.5), taken),
+            hue: towards(own.hue, between(-0.05, 0.05), taken),
             friction: scaled(own.friction, factors[0]),
             mass: scaled(own.mass, factors[1]),
             drawer_friction: scaled(own.drawer_friction, factors[2]),

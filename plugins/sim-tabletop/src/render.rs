@@ -2,12 +2,9 @@
 
 use mujoco_rs::prelude::{MjModel, MjvCamera};
 use mujoco_rs::renderer::MjRenderer;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::RngCore;
 use twinhost_plugin_api::{Error, Result};
 
 use crate::frustum::cull;
-use crate::gap::Gap;
 use crate::measure::Data;
 
 const REMEDY: &str =
@@ -67,29 +64,4 @@ impl Renderer {
 /// The innermost reason of an error: the outer ones only say that OpenGL failed.
 fn cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), cause)
-}
-
-/// What the camera's electronics do to the image: gain per channel and noise of every pixel value.
-///
-/// The noise is the sum of four uniform bytes, which is close to normal and cheap enough for every frame.
-pub fn develop(pixels: &mut [u8], gap: &Gap, rng: &mut ChaCha8Rng) {
-    if gap.white_balance != [1.0; 3] {
-        let tables =
-            gap.white_balance.map(|gain| -> Vec<u8> { (0..=255u8).map(|v| (f64::from(v) * gain).round().min(255.0) as u8).collect() });
-        for pixel in pixels.chunks_exact_mut(3) {
-            for (value, table) in pixel.iter_mut().zip(&tables) {
-                *value = table[usize::from(*value)];
-            }
-        }
-    }
-    if gap.pixel_noise > 0.0 {
-        // Variance of the sum of four uniform bytes: 4 (256^2 - 1) / 12.
-        let scale = (gap.pixel_noise * 255.0 / (4.0 * 65535.0f64 / 12.0).sqrt()) as f32;
-        let mut bytes = vec![0u8; 4 * pixels.len()];
-        rng.fill_bytes(&mut bytes);
-        for (value, draw) in pixels.iter_mut().zip(bytes.chunks_exact(4)) {
-            let sum: i32 = draw.iter().map(|b| i32::from(*b)).sum();
-            *value = (f32::from(*value) + scale * (sum - 510) as f32).round().clamp(0.0, 255.0) as u8;
-        }
-    }
 }

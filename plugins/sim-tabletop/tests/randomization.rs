@@ -23,7 +23,7 @@ fn pictures(env: &mut Tabletop) -> Vec<Vec<u8>> {
 #[test]
 fn without_it_there_is_one_scene_and_it_is_the_twin() {
     assert_eq!(Randomization::default().versions(&Gap::real()), [Gap::real()]);
-    let still = Randomization { scenes: 3, visuals: 0.0, dynamics: 0.0 };
+    let still = Randomization { scenes: 3, visuals: 0.0, camera: 0.0, dynamics: 0.0 };
     assert_eq!(still.versions(&Gap::real()), vec![Gap::real(); 3]);
 }
 
@@ -31,22 +31,43 @@ fn without_it_there_is_one_scene_and_it_is_the_twin() {
 #[test]
 fn looks_and_physics_vary_apart() {
     let own = Gap::neutral();
-    let looks = Randomization { scenes: 200, visuals: 1.0, dynamics: 0.0 }.versions(&own);
+    let looks = Randomization { scenes: 200, visuals: 1.0, camera: 0.0, dynamics: 0.0 }.versions(&own);
     for gap in &looks {
         let physics = |g: &Gap| [g.friction, g.mass, g.drawer_friction, g.stiffness, g.damping, g.action_delay];
         assert_eq!(physics(gap), physics(&own));
+        assert_eq!(
+            (gap.white_balance, gap.contrast, gap.hue, gap.pixel_noise),
+            (own.white_balance, own.contrast, own.hue, own.pixel_noise)
+        );
     }
     let brightness: Vec<f64> = looks.iter().map(|g| g.table_rgb.iter().sum::<f64>() / 3.0).collect();
     let (low, high) = (brightness.iter().copied().fold(1.0, f64::min), brightness.iter().copied().fold(0.0, f64::max));
     // 200 uniform draws from 0.2..0.8 miss the outer tenth at one end with a probability of 0.9^200 < 1e-9; the tint widens by 12 %.
     assert!((0.17..0.26).contains(&low) && (0.74..0.9).contains(&high), "table brightness from {low} to {high}");
 
-    let heavy = Randomization { scenes: 200, visuals: 0.0, dynamics: 1.0 }.versions(&own);
+    let heavy = Randomization { scenes: 200, visuals: 0.0, camera: 0.0, dynamics: 1.0 }.versions(&own);
     assert!(heavy.iter().all(|g| g.table_rgb == own.table_rgb && g.white_balance == own.white_balance));
     assert!(heavy.iter().all(|g| (0.6..1.7).contains(&g.mass) && (0.0..0.5).contains(&g.action_delay)));
     let heavier = heavy.iter().filter(|g| g.mass > (0.6f64 * 1.7).sqrt()).count();
     // Half of the draws lie above the geometric mean; four standard deviations are 28.
     assert!((72..=128).contains(&heavier), "{heavier} of 200 above the median mass");
+}
+
+/// What a camera makes of a grey picture has a closed form: contrast about mid-grey, then brightness; hue and saturation leave grey alone.
+#[test]
+fn a_camera_turns_colours_and_stretches_greys() {
+    let grey = |gap: &str| {
+        // Nothing but background in view: the base camera of the drawer task tilted to the sky, whose colour is given.
+        let text = format!("(task: OpenDrawer, num_envs: 1, gap: (background_rgb: (0.4, 0.4, 0.4), camera_tilt: (45, 0, 0), {gap}))");
+        let batch = create(&text, 1).reset(&ResetRequest::new(vec![1])).unwrap();
+        let pixels = batch.slice::<u8>("observation.images.base").unwrap();
+        [pixels[0], pixels[1], pixels[2]]
+    };
+    let plain = grey("");
+    assert!(plain.iter().all(|v| v.abs_diff(102) <= 2) && plain[0] == plain[1] && plain[1] == plain[2], "{plain:?}");
+    assert_eq!(grey("saturation: 0.2, hue: 0.2"), plain);
+    let expected = (1.5 * (f64::from(plain[0]) - 127.5) + 127.5 + 0.1 * 255.0).round();
+    assert!(grey("contrast: 1.5, brightness: 0.1").iter().all(|v| (f64::from(*v) - expected).abs() <= 1.0), "not {expected}");
 }
 
 #[test]
@@ -84,6 +105,7 @@ fn wrong_values_are_named() {
     for (text, field) in [
         ("(randomization: (scenes: 1000))", "randomization.scenes"),
         ("(randomization: (scenes: 4, visuals: 1.5))", "randomization.visuals"),
+        ("(randomization: (scenes: 4, camera: -1))", "randomization.camera"),
         ("(randomization: (scenes: 4, dynamics: NaN))", "randomization.dynamics"),
     ] {
         let error = Tabletop::create(ComponentConfig::new(text), HostServices::standalone(1, 0)).err().unwrap().to_string();
