@@ -107,7 +107,7 @@ fn main() -> Result<()> {
     let argument = |n: usize| std::env::args().nth(n).and_then(|a| a.parse::<f64>().ok());
     let threads = argument(1).map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |t| t as usize);
     let time = Duration::from_secs_f64(argument(2).unwrap_or(3.0));
-    let model = Arc::new(scene::compile(TaskKind::PickPlace, &Gap::neutral(), &catalogue()[0])?);
+    let model = Arc::new(scene::compile(TaskKind::PickPlace, &Gap::neutral(), &[0.0], &catalogue()[0])?);
     for hz in [10.0, 20.0] {
         let substeps = (500.0 / hz) as usize;
         let demo = demonstrate(hz)?;

@@ -40,6 +40,8 @@ pub struct Cell {
     pub config: TabletopConfig,
     /// Versions of the scene; one, unless the configuration asks for randomisation.
     pub versions: Vec<Gap>,
+    /// Contrasts that the table's pattern has in one of them.
+    patterns: Vec<f64>,
     pub ids: SceneIds,
     pub objects: Vec<Object>,
     /// One list per version, one model per object.
@@ -54,7 +56,8 @@ impl Cell {
     /// If the gap parameters are out of range.
     pub fn new(config: TabletopConfig, services: HostServices) -> Result<Self> {
         connect_log(services);
-        let versions = config.randomization.versions(&config.gap()?);
+        let own = config.gap()?;
+        let (versions, patterns) = (config.randomization.versions(&own), config.randomization.patterns(&own));
         let objects = catalogue();
         // Cubes are pushed; drawers borrow their front's colour from the cubes.
         let fits = |o: &Object| config.task == TaskKind::PickPlace || o.noun == "cube";
@@ -65,12 +68,12 @@ impl Cell {
             seen = pick(&|o| o.split == Split::Train && fits(o));
         }
         let unseen = pick(&|o| o.split == Split::OutOfDistribution && fits(o));
-        let first = Arc::new(scene::compile(config.task, &versions[0], &objects[seen[0]])?);
+        let first = Arc::new(scene::compile(config.task, &versions[0], &patterns, &objects[seen[0]])?);
         first.layout();
         let ids = SceneIds::of(&first, config.task)?;
         let models: Vec<Vec<OnceLock<Arc<MjModel>>>> = versions.iter().map(|_| objects.iter().map(|_| OnceLock::new()).collect()).collect();
         models[0][seen[0]].get_or_init(|| first);
-        Ok(Self { config, versions, ids, objects, models, seen, unseen, services })
+        Ok(Self { config, versions, patterns, ids, objects, models, seen, unseen, services })
     }
 
     pub fn task(&self) -> TaskKind {
@@ -96,7 +99,7 @@ impl Cell {
         if let Some(model) = self.models[version][object].get() {
             return Ok(model.clone());
         }
-        let compiled = scene::compile(self.config.task, &self.versions[version], &self.objects[object])?;
+        let compiled = scene::compile(self.config.task, &self.versions[version], &self.patterns, &self.objects[object])?;
         let first = self.any_model()?;
         if !first.is_compatible_with_model(&compiled) || first.ffi().nbuffer != compiled.ffi().nbuffer {
             return Err(Error::internal(format!("the scene with the {} differs in layout from the others", self.objects[object].name)));

@@ -11,6 +11,10 @@ use twinhost_plugin_api::{Error, Result};
 use crate::gap::Gap;
 use crate::random::{Purpose, rng};
 
+/// Contrasts of the table's pattern.
+const PATTERNS: [f64; 4] = [0.0, 0.15, 0.3, 0.6];
+/// Which of them the versions have in turn: every other table is plain.
+const TURNS: [usize; 6] = [0, 1, 0, 2, 0, 3];
 /// Most versions of a scene; each takes a model per object.
 const MOST: usize = 256;
 
@@ -19,7 +23,7 @@ const MOST: usize = 256;
 pub struct Randomization {
     /// Number of versions; 0 = the twin as it is.
     pub scenes: usize,
-    /// How far the colours of things, the lamp and the base camera's pose go from the twin's own values (0) to the drawn ones (1).
+    /// How far the colours of things, the table's pattern, the lamp and the base camera's pose go from the twin's own values (0) to the drawn ones (1).
     pub visuals: f64,
     /// The same for what cameras make of it: contrast, brightness, saturation, hue, white balance and pixel noise.
     pub camera: f64,
@@ -48,12 +52,27 @@ impl Randomization {
         Ok(())
     }
 
+    /// Contrasts of the table's pattern that the versions choose from.
+    pub fn patterns(&self, own: &Gap) -> Vec<f64> {
+        if self.scenes == 0 {
+            return vec![own.table_pattern];
+        }
+        let mut patterns = PATTERNS.map(|drawn| own.table_pattern + self.visuals * (drawn - own.table_pattern)).to_vec();
+        patterns.dedup();
+        patterns
+    }
+
     /// The versions of a scene; without randomisation the one scene itself.
     pub fn versions(&self, own: &Gap) -> Vec<Gap> {
         if self.scenes == 0 {
             return vec![own.clone()];
         }
-        (0..self.scenes).map(|i| self.version(own, &mut rng(0, Purpose::Scene, i as u64))).collect()
+        let patterns = self.patterns(own);
+        let version = |i: usize| Gap {
+            table_pattern: patterns[TURNS[i % TURNS.len()] % patterns.len()],
+            ..self.version(own, &mut rng(0, Purpose::Scene, i as u64))
+        };
+        (0..self.scenes).map(version).collect()
     }
 
     fn version(&self, own: &Gap, rng: &mut ChaCha8Rng) -> Gap {

@@ -59,11 +59,32 @@ fn base_camera(task: TaskKind, gap: &Gap) -> String {
     format!(r#"<camera name="base" pos="{}" xyaxes="{} {}" fovy="{fovy}"/>"#, triple(position.into()), triple(x.into()), triple(y.into()),)
 }
 
-/// MJCF text of the task's scene with the given object.
-pub fn mjcf(task: TaskKind, gap: &Gap, object: &Object) -> String {
-    // A texture belongs to the rendering context, so it carries the pattern alone; the colour is the model's.
-    let darker = [1.0 - 0.6 * gap.table_pattern; 3];
+/// Texture and material of each pattern, and a table top of that material. A texture belongs to the rendering context and the choice of a material to
+/// a model's layout, so every version of a scene has all of them and shows one.
+fn table_tops(gap: &Gap, patterns: &[f64]) -> (String, String) {
+    let (mut assets, mut tops) = (String::new(), String::new());
+    for (i, pattern) in patterns.iter().enumerate() {
+        let dark = triple([1.0 - 0.6 * pattern; 3]);
+        let colour = if *pattern == gap.table_pattern { format!("{} 1", triple(gap.table_rgb)) } else { "0 0 0 0".to_owned() };
+        let _ = write!(
+            assets,
+            r#"<texture name="table{i}" type="2d" builtin="checker" rgb1="1 1 1" rgb2="{dark}" width="64" height="64"/>
+<material name="table{i}" texture="table{i}" texrepeat="14 14" texuniform="false" specular="0" shininess="0"/>
+"#
+        );
+        let _ = write!(
+            tops,
+            r#"<geom name="table_top{i}" type="box" pos="-0.1 0 -0.02" size="0.7 0.7 0.02" material="table{i}" rgba="{colour}" {GHOST}/>
+"#
+        );
+    }
+    (assets, tops)
+}
+
+/// MJCF text of the task's scene with the given object. `patterns` are the contrasts that the table of some version has; that of `gap` is one.
+pub fn mjcf(task: TaskKind, gap: &Gap, patterns: &[f64], object: &Object) -> String {
     let ambient = triple([gap.light_ambient; 3]);
+    let (assets, tops) = table_tops(gap, patterns);
     let mut xml = String::with_capacity(16 * 1024);
     let _ = write!(
         xml,
@@ -79,18 +100,13 @@ pub fn mjcf(task: TaskKind, gap: &Gap, object: &Object) -> String {
 </visual>
 <asset>
 <texture name="sky" type="skybox" builtin="flat" rgb1="{sky}" rgb2="{sky}" width="16" height="96"/>
-<texture name="table" type="2d" builtin="checker" rgb1="1 1 1" rgb2="{dark}" width="64" height="64"/>
-<material name="table" texture="table" rgba="{table} 1" texrepeat="14 14" texuniform="false" specular="0" shininess="0"/>
-</asset>
+{assets}</asset>
 <worldbody>
 <light pos="{lamp}" dir="{lamp_dir}" directional="true" castshadow="false" ambient="0 0 0" diffuse="{diffuse}" specular="0.1 0.1 0.1"/>
 {camera}
 <geom name="table" type="plane" size="0 0 1" rgba="0 0 0 0" {FURNITURE} friction="{friction} 0.005 0.0001"/>
-<geom name="table_top" type="box" pos="-0.1 0 -0.02" size="0.7 0.7 0.02" material="table" {GHOST}/>
-"#,
+{tops}"#,
         sky = triple(gap.background_rgb),
-        table = triple(gap.table_rgb),
-        dark = triple(darker),
         lamp = triple(gap.light_position),
         lamp_dir = triple(gap.light_position.map(|c| -c)),
         diffuse = triple([gap.light_diffuse; 3]),
@@ -109,6 +125,7 @@ pub fn mjcf(task: TaskKind, gap: &Gap, object: &Object) -> String {
 ///
 /// # Errors
 /// If MuJoCo refuses the generated text, which would be a bug of this crate.
-pub fn compile(task: TaskKind, gap: &Gap, object: &Object) -> Result<MjModel> {
-    MjModel::from_xml_string(&mjcf(task, gap, object)).map_err(|e| Error::internal(format!("MuJoCo refused the generated scene: {e}")))
+pub fn compile(task: TaskKind, gap: &Gap, patterns: &[f64], object: &Object) -> Result<MjModel> {
+    MjModel::from_xml_string(&mjcf(task, gap, patterns, object))
+        .map_err(|e| Error::internal(format!("MuJoCo refused the generated scene: {e}")))
 }

@@ -97,7 +97,7 @@ fn culling_never_changes_an_image() {
     let object = &catalogue()[0];
     let mut hidden = 0;
     for task in [TaskKind::PickPlace, TaskKind::PushCube, TaskKind::OpenDrawer] {
-        let model = Arc::new(compile(task, &Gap::neutral(), object).unwrap());
+        let model = Arc::new(compile(task, &Gap::neutral(), &[0.0], object).unwrap());
         let mut sized = model.as_ref().clone();
         (sized.vis_mut().global.offwidth, sized.vis_mut().global.offheight, sized.vis_mut().quality.offsamples) = (80, 48, 0);
         let mut plain = MjRenderer::new(&sized, 80, 48, 0).unwrap();

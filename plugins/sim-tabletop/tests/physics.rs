@@ -18,7 +18,7 @@ const TASKS: [TaskKind; 4] = [TaskKind::PickPlace, TaskKind::PushCube, TaskKind:
 /// MuJoCo's kinematics of the generated bodies and the table's arithmetic must agree in any posture.
 #[test]
 fn the_generated_arm_has_the_published_kinematics() {
-    let model = Arc::new(compile(TaskKind::PickPlace, &Gap::neutral(), &catalogue()[0]).unwrap());
+    let model = Arc::new(compile(TaskKind::PickPlace, &Gap::neutral(), &[0.0], &catalogue()[0]).unwrap());
     let site = model.name_to_id(MjtObjBase::mjOBJ_SITE, "tcp").unwrap();
     let mut data = MjData::new(model);
     for k in 0..20 {
@@ -43,7 +43,7 @@ fn the_generated_arm_has_the_published_kinematics() {
 #[test]
 fn the_generated_arm_has_the_published_limits() {
     for task in TASKS {
-        let model = compile(task, &Gap::real(), &catalogue()[0]).unwrap();
+        let model = compile(task, &Gap::real(), &[0.25], &catalogue()[0]).unwrap();
         for i in 0..JOINTS {
             assert_eq!(model.jnt_range()[i], [JOINT_LOW[i], JOINT_HIGH[i]]);
             assert_eq!(model.jnt_actfrcrange()[i], [-TORQUE_LIMIT[i], TORQUE_LIMIT[i]]);
@@ -55,7 +55,7 @@ fn the_generated_arm_has_the_published_limits() {
 /// Commands as hard as they come: torques and joint positions stay within their limits at every physics step.
 #[test]
 fn limits_hold_under_the_hardest_commands() {
-    let model = Arc::new(compile(TaskKind::PickPlace, &Gap::neutral(), &catalogue()[0]).unwrap());
+    let model = Arc::new(compile(TaskKind::PickPlace, &Gap::neutral(), &[0.0], &catalogue()[0]).unwrap());
     let mut data = MjData::new(model);
     let rest = JointVector::from(REST);
     data.qpos_mut()[..JOINTS].copy_from_slice(rest.as_slice());

@@ -45,6 +45,9 @@ fn looks_and_physics_vary_apart() {
     // 200 uniform draws from 0.2..0.8 miss the outer tenth at one end with a probability of 0.9^200 < 1e-9; the tint widens by 12 %.
     assert!((0.17..0.26).contains(&low) && (0.74..0.9).contains(&high), "table brightness from {low} to {high}");
 
+    let patterns: HashSet<u64> = looks.iter().map(|g| (g.table_pattern * 1e6) as u64).collect();
+    assert_eq!(patterns, HashSet::from([0, 150_000, 300_000, 600_000]));
+
     let heavy = Randomization { scenes: 200, visuals: 0.0, camera: 0.0, dynamics: 1.0 }.versions(&own);
     assert!(heavy.iter().all(|g| g.table_rgb == own.table_rgb && g.white_balance == own.white_balance));
     assert!(heavy.iter().all(|g| (0.6..1.7).contains(&g.mass) && (0.0..0.5).contains(&g.action_delay)));
@@ -110,5 +113,17 @@ fn wrong_values_are_named() {
     ] {
         let error = Tabletop::create(ComponentConfig::new(text), HostServices::standalone(1, 0)).err().unwrap().to_string();
         assert!(error.contains(field), "{text}: {error}");
+    }
+}
+
+/// All objects of all versions share one rendering context and one simulation, so their models must have one layout.
+#[test]
+fn versions_and_objects_fit_each_other() {
+    for task in ["PickPlace", "PushCube", "OpenDrawer"] {
+        let text = format!("(task: {task}, num_envs: 24, cameras: [\"base\"], randomization: (scenes: 12, dynamics: 1.0))");
+        let mut env = create(&text, 2);
+        for first in 0..4 {
+            env.reset(&ResetRequest::new((24 * first..24 * (first + 1)).collect())).unwrap_or_else(|e| panic!("{task}: {e}"));
+        }
     }
 }
