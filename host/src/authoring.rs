@@ -21,6 +21,6 @@ mod wit;
 pub use error::{Error, Result};
 pub use guest::{Guest, ready};
 pub use pack::pack;
-pub use project::{Artefact, Project, build, component_file};
+pub use project::{Artefact, Project, build, component_file, source_hash};
 pub use recorded::play_cases;
 pub use templates::{Language, available, write};

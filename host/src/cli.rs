@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::authoring;
 use crate::loader::{Loader, Trust};
 use crate::observe::Progress;
 use crate::pipeline;
-use crate::recipe::{self, Recipe};
+use crate::recipe::{self, Permission, Recipe};
 
 pub mod check;
 pub mod child;
@@ -82,11 +81,41 @@ impl PluginPaths {
     }
 }
 
+/// What the command line says over the recipe.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Overrides {
+    /// Override a field, e.g. --set stages.rl.anchor.beta=0 (may be given several times).
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// Give sandboxed components what they ask for: clock, random (in place of what the recipe's `sandbox` grants).
+    #[arg(long, value_name = "PERMISSION,...", value_delimiter = ',')]
+    grant: Vec<String>,
+}
+
+impl Overrides {
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.grant.is_empty()
+    }
+
+    /// As `PATH=VALUE`; a wrong value is told like one in the recipe.
+    pub fn sets(&self) -> Vec<String> {
+        let word = |given: &String| {
+            let known = [Permission::Clock, Permission::Random].map(|p| format!("{p:?}"));
+            known.into_iter().find(|k| k.eq_ignore_ascii_case(given)).unwrap_or_else(|| given.clone())
+        };
+        let mut sets = self.set.clone();
+        if !self.grant.is_empty() {
+            sets.push(format!("sandbox.grants=[{}]", self.grant.iter().map(word).collect::<Vec<_>>().join(", ")));
+        }
+        sets
+    }
+}
+
 /// Builds the components that a recipe names by their files. One that cannot be built is told where it is asked for.
 fn add_files(loader: &mut Loader, recipe: &Recipe) {
     for (kind, reference) in pipeline::named(recipe) {
         if let Some(file) = reference.file() {
-            loader.catalog.add_file(kind, reference, authoring::component_file(kind, file).map_err(|e| e.to_string()));
+            pipeline::add_file(loader, kind, reference, file);
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod authoring;
 pub mod cli;
 pub mod data;
+pub mod folders;
 pub mod loader;
 pub mod observe;
 pub mod pipeline;

@@ -14,6 +14,7 @@ mod checkpoint;
 mod demos;
 mod error;
 mod evaluation;
+mod live;
 mod named;
 mod rl;
 mod session;
@@ -23,6 +24,7 @@ pub use checkpoint::{RunState, StageState, checkpoint_folder, stage_key};
 pub use demos::Demonstrations;
 pub use error::{Error, Result};
 pub use evaluation::{measure, success_rate, summary};
+pub use live::add_file;
 pub use named::named;
 pub use session::{Session, create_algorithm, create_env, create_expert, create_policy, request_stop, stop_requested, terms};
 

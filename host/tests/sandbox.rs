@@ -6,6 +6,8 @@
 mod faults;
 #[path = "sandbox/files.rs"]
 mod files;
+#[path = "sandbox/grants.rs"]
+mod grants;
 #[path = "sandbox/guests.rs"]
 mod guests;
 #[path = "sandbox/mutations.rs"]

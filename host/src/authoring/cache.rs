@@ -16,9 +16,7 @@ const MOST_FILES: usize = 40;
 /// # Errors
 /// If neither variable names a folder.
 pub fn of_user() -> Result<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-    base.map(|base| base.join("twinhost"))
+    crate::folders::cache()
         .ok_or_else(|| Error::Project("neither XDG_CACHE_HOME nor HOME names a folder: set XDG_CACHE_HOME to an absolute path".into()))
 }
 

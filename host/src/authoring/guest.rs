@@ -144,23 +144,7 @@ impl Guest {
             return cache::get_or_make(&self.name, &ingredients.hash(), || self.finished(component::encoded(&module, folder)?));
         }
         let sources = self.sources()?;
-        let mut ingredients = Ingredients::default();
-        ingredients.add(FORMAT, env!("CARGO_PKG_VERSION").as_bytes());
-        ingredients.add(self.language.word(), self.manifest.as_bytes());
-        for (name, text) in wit::TEXTS {
-            ingredients.add(name, text.as_bytes());
-        }
-        let way: &[&str] = match self.language {
-            Language::Python => &python::INGREDIENTS,
-            Language::JavaScript => &javascript::INGREDIENTS,
-            Language::C => &c::INGREDIENTS,
-            Language::Rust | Language::Native => &[],
-        };
-        way.iter().for_each(|text| ingredients.add("way", text.as_bytes()));
-        for (name, bytes) in &sources {
-            ingredients.add(name, bytes);
-        }
-        cache::get_or_make(&self.name, &ingredients.hash(), || {
+        cache::get_or_make(&self.name, &self.hash_of(&sources), || {
             let stage = tempfile::tempdir().during("create a folder in", &std::env::temp_dir())?;
             let root = stage.path().canonicalize().during("find", stage.path())?;
             for (name, bytes) in &sources {
@@ -182,6 +166,35 @@ impl Guest {
             };
             self.finished(component)
         })
+    }
+
+    /// SHA-256 (hex) of everything that the component is made from: equal hashes mean equal behaviour, even where a compiler bakes something of its
+    /// own into every build.
+    ///
+    /// # Errors
+    /// If a source cannot be read.
+    pub fn source_hash(&self) -> Result<String> {
+        Ok(self.hash_of(&self.sources()?))
+    }
+
+    fn hash_of(&self, sources: &[(String, Vec<u8>)]) -> String {
+        let mut ingredients = Ingredients::default();
+        ingredients.add(FORMAT, env!("CARGO_PKG_VERSION").as_bytes());
+        ingredients.add(self.language.word(), self.manifest.as_bytes());
+        for (name, text) in wit::TEXTS {
+            ingredients.add(name, text.as_bytes());
+        }
+        let way: &[&str] = match self.language {
+            Language::Python => &python::INGREDIENTS,
+            Language::JavaScript => &javascript::INGREDIENTS,
+            Language::C => &c::INGREDIENTS,
+            Language::Rust | Language::Native => &[],
+        };
+        way.iter().for_each(|text| ingredients.add("way", text.as_bytes()));
+        for (name, bytes) in sources {
+            ingredients.add(name, bytes);
+        }
+        ingredients.hash()
     }
 
     /// Puts the manifest in and lets the loader's own eyes look at it, before anybody else sees it.
@@ -208,7 +221,8 @@ impl Guest {
             Language::Python => &["py"],
             Language::C => &["c", "h"],
             Language::JavaScript => &["js"],
-            Language::Rust | Language::Native => &[],
+            Language::Rust => &["rs", "toml", "lock"],
+            Language::Native => &[],
         };
         let mut sources = Vec::new();
         let mut folders = vec![folder.clone()];

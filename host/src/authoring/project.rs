@@ -1,5 +1,6 @@
 //! A project on disk, and building it: `DIR/plugin.ron` says what it is, `DIR/build/` gets what the host loads.
 
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 use super::cache::write_whole;
@@ -71,22 +72,54 @@ pub fn build(project: &Project) -> Result<Artefact> {
     Ok(Artefact { path, bytes })
 }
 
+/// What a recipe means by a path: a source file, a project's folder, or a `.wasm`.
+enum Named {
+    Guest(Guest),
+    Project(Project),
+    Built(PathBuf),
+}
+
+impl Named {
+    fn by(kind: Kind, path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Err(Error::Project(format!("{} does not exist; the path is relative to the recipe", path.display())));
+        }
+        if path.is_dir() {
+            return Project::open(path).map(Self::Project);
+        }
+        if path.extension().is_some_and(|e| e == "wasm") {
+            return Ok(Self::Built(path.to_path_buf()));
+        }
+        Guest::of_file(kind, path).map(Self::Guest)
+    }
+}
+
 /// The component file that a recipe means by a path: a source is built (once, then taken from the cache), so is a project's folder, and a
 /// `.wasm` is one already.
 ///
 /// # Errors
 /// If there is no such file, or as [`build`].
 pub fn component_file(kind: Kind, path: &Path) -> Result<PathBuf> {
-    if !path.exists() {
-        return Err(Error::Project(format!("{} does not exist; the path is relative to the recipe", path.display())));
+    match Named::by(kind, path)? {
+        Named::Guest(guest) => guest.build(),
+        Named::Project(project) => Ok(build(&project)?.path),
+        Named::Built(file) => Ok(file),
     }
-    if path.is_dir() {
-        return Ok(build(&Project::open(path)?)?.path);
+}
+
+/// SHA-256 (hex) of what [`component_file`] makes a sandboxed component from; `None` for a native project.
+///
+/// # Errors
+/// If there is no such file, or it cannot be read.
+pub fn source_hash(kind: Kind, path: &Path) -> Result<Option<String>> {
+    match Named::by(kind, path)? {
+        Named::Guest(guest) => guest.source_hash().map(Some),
+        Named::Project(project) if project.is_guest() => {
+            Guest::of_project(&project.folder, &project.manifest, &project.text)?.source_hash().map(Some)
+        }
+        Named::Built(file) => Ok(Some(hex::encode(Sha256::digest(std::fs::read(&file).during("read", &file)?)))),
+        Named::Project(_) => Ok(None),
     }
-    if path.extension().is_some_and(|e| e == "wasm") {
-        return Ok(path.to_path_buf());
-    }
-    Guest::of_file(kind, path)?.build()
 }
 
 /// A copy that keeps who may execute it.

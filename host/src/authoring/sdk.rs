@@ -31,10 +31,9 @@ impl Sdk {
         if FILES.is_empty() {
             return Ok(Self::published());
         }
-        let data = std::env::var_os("XDG_DATA_HOME").filter(|v| !v.is_empty()).map(PathBuf::from);
-        let data = data.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
+        let data = crate::folders::data();
         let data = data.ok_or_else(|| Error::Project("there is no folder for the SDK: set XDG_DATA_HOME or HOME".into()))?;
-        Ok(Self { folder: Some(unpacked(&data.join("twinhost/sdk"))?) })
+        Ok(Self { folder: Some(unpacked(&data.join("sdk"))?) })
     }
 
     /// A package of the SDK as a Cargo dependency.

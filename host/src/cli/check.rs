@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use clap::Args;
 use twinhost_plugin_api::{AlgorithmSpec, EnvSpec, Error, ErrorKind, Paradigm, PolicySpec, RewardSpec, names};
 
-use super::{Failure, PluginPaths};
-use crate::loader::{Kind, Loader, Terms, host_services};
+use super::{Failure, Overrides, PluginPaths};
+use crate::loader::{Kind, Loader, PolicyHandle, Terms, host_services};
 use crate::pipeline::{named, terms};
 use crate::recipe::diagnostics::closest;
 use crate::recipe::lock::{Lock, LockedPlugin};
@@ -22,9 +22,8 @@ use crate::recipe::{Config, Finding, Isolation, LoadedRecipe, Recipe, RecipeErro
 pub struct CheckArgs {
     /// The recipe, a .ron file.
     recipe: PathBuf,
-    /// Override a field, e.g. `stages.rl.anchor.beta=0` (may be given several times).
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    sets: Vec<String>,
+    #[command(flatten)]
+    overrides: Overrides,
     /// Check this arm of the recipe.
     #[arg(long, value_name = "NAME")]
     arm: Option<String>,
@@ -52,6 +51,11 @@ pub trait Components {
     /// If the component refuses its configuration or does not load; so for the next ones.
     fn env(&self, component: &str, config: &str, isolation: Isolation) -> Result<EnvSpec, Error>;
     fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error>;
+    /// Lets the policy act once on what the environment `env` shows.
+    ///
+    /// # Errors
+    /// What it cannot read.
+    fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error>;
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error>;
     fn reward(&self, component: &str, config: &str, isolation: Isolation, terms: &Terms) -> Result<RewardSpec, Error>;
     /// Returns the features that the monitor reads.
@@ -61,13 +65,20 @@ pub trait Components {
     fn filter(&self, component: &str, config: &str, terms: &Terms) -> Result<Vec<String>, Error>;
 }
 
+fn policy(loader: &Loader, component: &str, config: &str, isolation: Isolation) -> Result<PolicyHandle, Error> {
+    match isolation {
+        Isolation::InProcess => loader.policy(component, config, host_services(1, 0)),
+        Isolation::Process => loader.isolated_policy(component, config, host_services(1, 0)),
+    }
+}
+
 impl Components for Loader {
     fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
         let (bundle, _) = self.catalog.find(kind, component)?;
         Ok(LockedPlugin {
             name: bundle.manifest.name.clone(),
             version: bundle.manifest.version.clone(),
-            sha256: bundle.sha256.clone(),
+            sha256: bundle.source_sha256.as_ref().unwrap_or(&bundle.sha256).clone(),
             abi: bundle.stamp.clone(),
         })
     }
@@ -81,11 +92,10 @@ impl Components for Loader {
     }
     fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
         use twinhost_plugin_api::Policy as _;
-        match isolation {
-            Isolation::InProcess => Loader::policy(self, component, config, host_services(1, 0)),
-            Isolation::Process => self.isolated_policy(component, config, host_services(1, 0)),
-        }
-        .map(|policy| policy.spec())
+        policy(self, component, config, isolation).map(|policy| policy.spec())
+    }
+    fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
+        trial::act_once(&mut policy(self, component, config, isolation)?, env)
     }
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         use twinhost_plugin_api::{Algorithm as _, Policy as _};
@@ -112,7 +122,7 @@ impl Components for Loader {
 /// Every mistake of the recipe; or a lock that differs (`--locked`) or cannot be written.
 pub fn run(args: &CheckArgs) -> Result<(), Failure> {
     let loader = |recipe: &Recipe| args.plugins.loader(recipe);
-    let loaded = Recipe::load(&args.recipe, &args.sets, args.arm.as_deref()).map_err(|mut errors| {
+    let loaded = Recipe::load(&args.recipe, &args.overrides.sets(), args.arm.as_deref()).map_err(|mut errors| {
         let more = errors.stand_in.take().map_or_else(Vec::new, |recipe| mistakes(&recipe, &loader(&recipe.recipe)));
         shown(errors.and(more))
     })?;
@@ -153,8 +163,11 @@ pub fn shown(errors: RecipeErrors) -> Failure {
 
 /// The plugins a recipe's components come from; components that no plugin provides are left out.
 pub fn locked_plugins(components: &dyn Components, loaded: &LoadedRecipe) -> Vec<LockedPlugin> {
-    let plugins: BTreeSet<LockedPlugin> =
-        named(&loaded.recipe).into_iter().filter_map(|(kind, name)| components.plugin(kind, name).ok()).collect();
+    // What may change while a run goes on does not hold the run to its former self.
+    let live: Vec<&str> =
+        loaded.recipe.stages.rl.iter().flat_map(|rl| &rl.rewards).filter(|reward| reward.live).map(|reward| &*reward.component).collect();
+    let fixed = named(&loaded.recipe).into_iter().filter(|(kind, name)| *kind != Kind::Reward || !live.contains(&&***name));
+    let plugins: BTreeSet<LockedPlugin> = fixed.filter_map(|(kind, name)| components.plugin(kind, name).ok()).collect();
     plugins.into_iter().collect()
 }
 
@@ -163,7 +176,13 @@ pub fn locked_plugins(components: &dyn Components, loaded: &LoadedRecipe) -> Vec
 /// # Errors
 /// Everything that is wrong with the first recipe that is not in order.
 pub fn validate_all<'a>(components: &dyn Components, recipes: impl IntoIterator<Item = &'a LoadedRecipe>) -> Result<(), Failure> {
-    let memory = Memory { components, envs: RefCell::default(), policies: RefCell::default(), algorithms: RefCell::default() };
+    let memory = Memory {
+        components,
+        envs: RefCell::default(),
+        policies: RefCell::default(),
+        trials: RefCell::default(),
+        algorithms: RefCell::default(),
+    };
     recipes.into_iter().try_for_each(|recipe| self::components(recipe, &memory).map_err(shown))
 }
 
@@ -195,6 +214,7 @@ struct Memory<'a> {
     components: &'a dyn Components,
     envs: Answers<EnvSpec>,
     policies: Answers<PolicySpec>,
+    trials: Answers<()>,
     algorithms: Answers<AlgorithmSpec>,
 }
 
@@ -213,6 +233,10 @@ impl Components for Memory<'_> {
     fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
         let place = format!("{isolation:?}");
         remember(&self.policies, &[component, config, &place], || self.components.policy(component, config, isolation))
+    }
+    fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
+        let question = [component, config, &format!("{isolation:?} {:?}", env.observation)];
+        remember(&self.trials, &question, || self.components.trial(component, config, isolation, env))
     }
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         remember(&self.algorithms, &[component, config, policy.0, policy.1], || self.components.algorithm(component, config, policy))
@@ -249,7 +273,7 @@ impl Check<'_> {
     ) -> Option<T> {
         let field = format!("{}.component", config.path.trim_end_matches(".config"));
         if let Err(sentence) = self.components.plugin(kind, component) {
-            self.report(&field, sentence, None);
+            self.report(&field, sentence, self.file_beside(component));
             return None;
         }
         match create(self.components) {
@@ -261,6 +285,14 @@ impl Check<'_> {
             Err(e) => self.report(&field, e.to_string(), None),
         }
         None
+    }
+
+    /// A component that was named like a file beside the recipe, without saying that it is one.
+    fn file_beside(&self, component: &str) -> Option<String> {
+        let folder = self.loaded.path.parent()?;
+        let found = ["", ".py", ".c", ".js", ".wasm"].map(|extension| format!("{component}{extension}"));
+        let there = found.iter().find(|name| !name.is_empty() && folder.join(name).exists())?;
+        Some(format!("if you mean {} beside the recipe, write `./{there}`", if there.contains('.') { "the file" } else { "the folder" }))
     }
 
     fn envs(&mut self) -> Envs {
@@ -297,6 +329,7 @@ impl Check<'_> {
             self.report("stages.rl.temperature", message, Some(help));
         }
         for (name, env) in envs {
+            let found = self.findings.len();
             let dim = env.action.dim();
             if spec.action_dim != dim {
                 let message = format!("the policy's actions have {} entries, those of environment `{name}` {dim}", spec.action_dim);
@@ -307,6 +340,12 @@ impl Check<'_> {
                 let there: Vec<_> = env.observation.iter().map(|f| f.name.as_str()).collect();
                 let help = format!("it has: {}", there.join(", "));
                 self.report("policy.config", format!("the policy reads `{feature}`, which environment `{name}` does not have"), Some(help));
+            }
+            if self.findings.len() > found {
+                continue;
+            }
+            if let Err(e) = self.components.trial(&policy.component, &policy.config.ron, policy.isolation, env) {
+                self.report("policy.config", format!("the policy cannot act in environment `{name}`: {e}"), None);
             }
         }
         Some(policy.config.ron.clone())
@@ -413,3 +452,4 @@ impl Check<'_> {
 
 #[cfg(test)]
 mod tests;
+mod trial;

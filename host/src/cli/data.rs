@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use twinhost_plugin_api::{Env, ErrorKind, Policy, Tensor, names};
 
-use super::{Failure, PluginPaths};
+use super::{Failure, Overrides, PluginPaths};
 use crate::data::sets::Sets;
 use crate::data::{self, Dataset, Stored, describe};
 use crate::loader::{Kind, Loader, host_services};
@@ -52,9 +52,8 @@ pub enum DataCommand {
 pub struct MakeArgs {
     /// The recipe (.ron).
     recipe: PathBuf,
-    /// Override a field, e.g. --set stages.demos.real.episodes=5 (may be given several times).
-    #[arg(long, value_name = "PATH=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    overrides: Overrides,
     /// Use this arm of the recipe.
     #[arg(long, value_name = "NAME")]
     arm: Option<String>,
@@ -108,7 +107,7 @@ struct Maker<'a> {
 
 impl<'a> Maker<'a> {
     fn new(args: &MakeArgs, progress: &'a Progress) -> Result<Self, Failure> {
-        let recipe = Recipe::load(&args.recipe, &args.set, args.arm.as_deref())?;
+        let recipe = Recipe::load(&args.recipe, &args.overrides.sets(), args.arm.as_deref())?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             loader: args.paths.loader(&recipe.recipe),

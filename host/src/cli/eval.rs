@@ -4,7 +4,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use twinhost_plugin_api::Policy;
 
-use super::{Failure, PluginPaths};
+use super::{Failure, Overrides, PluginPaths};
 use crate::observe::{EvalResult, Progress, RunLayout};
 use crate::pipeline::{self, RunState};
 use crate::recipe::{LoadedRecipe, Recipe};
@@ -28,9 +28,8 @@ pub struct EvalArgs {
     /// Episodes per environment and variant.
     #[arg(long)]
     episodes: Option<usize>,
-    /// Override a field of the recipe (may be given several times).
-    #[arg(long, value_name = "PATH=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    overrides: Overrides,
     /// Also write the result, episode by episode, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -98,7 +97,7 @@ fn subject(args: &EvalArgs) -> Result<(LoadedRecipe, PathBuf, String), Failure> 
             let names: Vec<&str> = about.arms.iter().map(|a| a.name.as_str()).collect();
             return Err(Failure::user(format!("the run has no arm `{arm}` (it has: {})", names.join(", "))));
         }
-        let recipe = Recipe::load(&super::run::arm_file(&args.target, &arm), &args.set, None)?;
+        let recipe = Recipe::load(&super::run::arm_file(&args.target, &arm), &args.overrides.sets(), None)?;
         let weights = match &args.weights {
             Some(folder) => folder.clone(),
             None => final_weights(&layout, &arm)?,
@@ -107,7 +106,11 @@ fn subject(args: &EvalArgs) -> Result<(LoadedRecipe, PathBuf, String), Failure> 
     }
     let weights =
         args.weights.clone().ok_or_else(|| Failure::user("a recipe has no weights of its own: add --weights DIR, or name a run folder"))?;
-    Ok((Recipe::load(&args.target, &args.set, args.arm.as_deref())?, weights, args.arm.clone().unwrap_or_else(|| "weights".into())))
+    Ok((
+        Recipe::load(&args.target, &args.overrides.sets(), args.arm.as_deref())?,
+        weights,
+        args.arm.clone().unwrap_or_else(|| "weights".into()),
+    ))
 }
 
 fn final_weights(layout: &RunLayout, arm: &str) -> Result<PathBuf, Failure> {

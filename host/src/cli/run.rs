@@ -4,7 +4,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 use super::check::shown;
-use super::{Failure, PluginPaths};
+use super::{Failure, Overrides, PluginPaths};
 use crate::loader::Loader;
 use crate::observe::{ArmAbout, Logging, Progress, RunAbout, RunDir, RunPhase};
 use crate::pipeline::{self, Arm, Session};
@@ -24,9 +24,8 @@ pub struct RunArgs {
     /// Arms to compare, e.g. sft_real,sft_cotrain,rlco,rlco_no_anchor,no_sim_sft. Without it: the recipe before and after stage II.
     #[arg(long, value_delimiter = ',', value_name = "ARM,...", conflicts_with = "resume")]
     arms: Vec<String>,
-    /// Override a field, e.g. --set stages.rl.anchor.beta=0 (may be given several times).
-    #[arg(long, value_name = "PATH=VALUE", conflicts_with = "resume")]
-    set: Vec<String>,
+    #[command(flatten)]
+    overrides: Overrides,
     /// Where demonstrations are stored and looked for; the user's cache when left out.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -37,9 +36,12 @@ pub struct RunArgs {
 /// # Errors
 /// With exit code 2 for whatever the user can mend, 130 if the run was stopped.
 pub fn run(args: &RunArgs, progress: &Progress, logging: &Logging) -> Result<(), Failure> {
+    if args.resume.is_some() && !args.overrides.is_empty() {
+        return Err(Failure::user("a run continues as it began: leave out --set and --grant, or begin another one"));
+    }
     let (folder, arms) = match (&args.resume, &args.recipe) {
         (Some(folder), _) => (Some(folder.clone()), stored_arms(folder)?),
-        (None, Some(recipe)) => (args.run_dir.clone(), chosen_arms(recipe, &args.set, &args.arms)?),
+        (None, Some(recipe)) => (args.run_dir.clone(), chosen_arms(recipe, &args.overrides.sets(), &args.arms)?),
         (None, None) => return Err(Failure::user("name a recipe, or a run folder with --resume")),
     };
     let first = &arms[0].recipe;

@@ -102,9 +102,7 @@ pub fn folder_for(data_dir: &Path, name: &str, ingredients: &Ingredients) -> Pat
 
 /// Where demonstrations are kept when nobody says otherwise: `$XDG_CACHE_HOME/twinhost/demonstrations`, or the same in `~/.cache`.
 pub fn default_folder() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache"))).unwrap_or_else(|| ".cache".into());
-    cache.join("twinhost/demonstrations")
+    crate::folders::cache().unwrap_or_else(|| ".cache/twinhost".into()).join("demonstrations")
 }
 
 /// Opens the dataset in `folder` if it was made from the same ingredients, else has `make` fill an empty folder and puts that in its place.

@@ -28,7 +28,7 @@ fn one(loader: &Loader, bundle: &Bundle, component: &ComponentEntry, settings: S
     let settings = component.example.features.iter().cloned().fold(settings, Settings::feature);
     match component.kind {
         Kind::Env => testkit::env(name, &settings, |services| loader.env(&reference, config, services)),
-        Kind::Reward => testkit::reward(name, &settings, |services| loader.reward(&reference, config, services, &Terms::default())),
+        Kind::Reward => testkit::reward(name, &settings, |services| loader.reward(&reference, config, services, &loader.terms())),
         Kind::Robot => testkit::robot(name, &settings, |services| loader.robot(&reference, config, services)),
         Kind::Camera => testkit::camera(name, &settings, |services| loader.camera(&reference, config, services)),
         Kind::Teleop => testkit::teleop(name, &settings, |services| loader.teleop(&reference, config, services)),
@@ -73,7 +73,7 @@ fn filter(loader: &Loader, component: &ComponentEntry, reference: &str) -> Score
         pose_delta_scale: None,
     };
     let review = || -> Result<Vec<f32>> {
-        let terms = Terms { environment: Some(environment.clone()), ..Terms::default() };
+        let terms = Terms { environment: Some(environment.clone()), ..loader.terms() };
         let mut filter = loader.filter(reference, &component.example.config, HostServices::standalone(1, 0), &terms)?;
         filter.reset(&[0, 1])?;
         let mut observation = Batch::new();

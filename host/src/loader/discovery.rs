@@ -17,6 +17,7 @@ pub struct SearchPath {
 }
 
 const EXPLICIT: &str = "--plugin-dir or recipe";
+const BESIDE: &str = "beside the host binary";
 
 /// The search order for a given set of explicit paths.
 pub fn search_order(explicit: &[PathBuf]) -> Vec<SearchPath> {
@@ -31,14 +32,11 @@ pub fn search_order(explicit: &[PathBuf]) -> Vec<SearchPath> {
     if let Some(folder) =
         std::env::current_exe().ok().and_then(|exe| exe.canonicalize().ok()).and_then(|exe| exe.parent().map(Path::to_path_buf))
     {
-        order.push(SearchPath { path: folder.join("plugins"), origin: "beside the host binary", required: false });
-        order.push(SearchPath { path: folder, origin: "beside the host binary", required: false });
+        order.push(SearchPath { path: folder.join("plugins"), origin: BESIDE, required: false });
+        order.push(SearchPath { path: folder, origin: BESIDE, required: false });
     }
-    let data = std::env::var_os("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
-    if let Some(data) = data {
-        order.push(SearchPath { path: data.join("twinhost/plugins"), origin: "user data folder", required: false });
+    if let Some(data) = crate::folders::data() {
+        order.push(SearchPath { path: data.join("plugins"), origin: "user data folder", required: false });
     }
     order
 }
@@ -53,6 +51,8 @@ pub struct Bundle {
     /// A WebAssembly component, which runs in the sandbox; otherwise a native library.
     pub sandboxed: bool,
     pub origin: &'static str,
+    /// Of the sources, if the host built it from them itself.
+    pub source_sha256: Option<String>,
 }
 
 /// Why a sound file is no plugin.
@@ -104,6 +104,7 @@ impl Catalog {
 
     fn consider(&mut self, path: &Path, origin: &'static str, named: bool) {
         match inspect(path) {
+            Ok(Some(found)) if found.manifest.development && origin == BESIDE => {}
             Ok(Some(found)) => {
                 let name = found.manifest.name.clone();
                 if let Some(first) = self.bundles.iter().find(|b| b.manifest.name == name) {
@@ -118,6 +119,7 @@ impl Catalog {
                     stamp: found.stamp,
                     sandboxed: found.sandboxed,
                     origin,
+                    source_sha256: None,
                 });
             }
             Ok(None) if named => self.candidates.push(Candidate::Refused(Refusal::new(path, NOT_OURS))),
@@ -131,9 +133,10 @@ impl Catalog {
         self.bundles.iter().flat_map(move |b| b.manifest.components.iter().filter(move |c| c.kind == kind).map(move |c| (b, c)))
     }
 
-    /// Makes a component known by the file it was named by; `built` is the component file it became, or why it became none.
-    pub fn add_file(&mut self, kind: Kind, reference: &str, built: Result<PathBuf, String>) {
-        let bundle = built.and_then(|library| match inspect(&library) {
+    /// Makes a component known by the file it was named by; `built` is the component file it became, with the hash of its sources, or why it
+    /// became none.
+    pub fn add_file(&mut self, kind: Kind, reference: &str, built: Result<(PathBuf, Option<String>), String>) {
+        let bundle = built.and_then(|(library, source_sha256)| match inspect(&library) {
             Ok(Some(found)) => Ok(Bundle {
                 manifest: found.manifest,
                 library,
@@ -141,6 +144,7 @@ impl Catalog {
                 stamp: found.stamp,
                 sandboxed: found.sandboxed,
                 origin: "named by its file",
+                source_sha256,
             }),
             Ok(None) => Err(format!("{} {NOT_OURS}", library.display())),
             Err(refusal) => Err(refusal.to_string()),

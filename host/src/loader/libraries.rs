@@ -101,10 +101,8 @@ fn places(known: &Known) -> Vec<(String, PathBuf)> {
             out.push(("the source checkout".into(), ancestor.join(known.linked)));
         }
     }
-    let cache =
-        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    if let Some(cache) = cache {
-        out.push(("the user's cache".into(), cache.join("twinhost").join(&known.cached)));
+    if let Some(cache) = crate::folders::cache() {
+        out.push(("the user's cache".into(), cache.join(&known.cached)));
     }
     if let Some(folder) = exe.as_ref().and_then(|exe| exe.parent()) {
         out.push(("the host's folder".into(), folder.join("lib")));

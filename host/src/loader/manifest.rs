@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use twinhost_plugin_api::FeatureSpec;
 
+use crate::recipe::Permission;
+
 /// Component kinds of API v1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
@@ -45,6 +47,9 @@ pub struct ComponentEntry {
     pub name: String,
     #[serde(default)]
     pub description: String,
+    /// What a sandboxed component wants besides its arguments; it gets it if the user grants it.
+    #[serde(default)]
+    pub asks: Vec<Permission>,
     /// What it can be tried out with: `host plugin test` does.
     #[serde(default)]
     pub example: Example,
@@ -79,6 +84,9 @@ pub struct Manifest {
     /// File name of the shared library, beside the manifest.
     pub library: String,
     pub components: Vec<ComponentEntry>,
+    /// Not meant for users: passed over beside the host binary, where a build of the workspace leaves everything, and found where it is asked for.
+    #[serde(default)]
+    pub development: bool,
     #[serde(default)]
     pub requires: Vec<Requirement>,
 }

@@ -19,7 +19,7 @@ use super::manifest::Kind;
 use super::probe;
 use super::sandboxed::{self, Terms};
 use super::trust::{self, Trust};
-use super::wasm::{self, GuestEnv, GuestPolicy, GuestReward, Programs};
+use super::wasm::{GuestEnv, GuestPolicy, GuestReward, Programs};
 use crate::recipe::Limits;
 
 /// What a component is made from.
@@ -53,7 +53,7 @@ impl Loader {
             trust: Trust::Any,
             sandbox: Limits::default(),
             modules: Mutex::default(),
-            programs: Programs::new(wasm::user_folder()),
+            programs: Programs::new(crate::folders::cache().map(|cache| cache.join("components"))),
         }
     }
 
@@ -83,7 +83,7 @@ impl Loader {
         Ok(Code::Component(bundle))
     }
 
-    fn terms(&self) -> Terms {
+    pub(super) fn terms(&self) -> Terms {
         Terms { limits: self.sandbox.clone(), environment: None }
     }
 

@@ -107,9 +107,7 @@ pub(super) fn first_opening(bundle: &Bundle) -> Result<(), String> {
     if host_binary().is_none() {
         return Ok(());
     }
-    let cache =
-        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let mark = cache.map(|cache| cache.join("twinhost/opened").join(&bundle.sha256));
+    let mark = crate::folders::cache().map(|cache| cache.join("opened").join(&bundle.sha256));
     if mark.as_ref().is_some_and(|mark| mark.is_file()) {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use super::filter::FilterHandle;
 use super::manifest::Kind;
 use super::native::Loader;
 use super::wasm::{GuestFilter, Program, Programs, Setup, metering};
-use crate::recipe::{Limits, json};
+use crate::recipe::{Limits, Permission, json};
 
 /// What a recipe says about a component besides its configuration. Native components are not told: they know their surroundings.
 #[derive(Clone, Debug, Default)]
@@ -32,10 +32,21 @@ pub(super) fn start<T>(
     let refuse =
         |reason: String| Error::new(ErrorKind::Io, format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()));
     let program = programs.load(&bundle.library, &bundle.sha256, metering(&terms.limits)).map_err(refuse)?;
+    if let Some(missing) = asked(bundle).find(|permission| !terms.limits.grants.contains(permission)) {
+        return Err(refuse(format!(
+            "asks for `{missing:?}`, which nobody granted it: run with `--grant {missing:?}`, or write `grants: [{missing:?}]` into the recipe's \
+             `sandbox` or the component's `limits`, if you trust it with that"
+        )));
+    }
     let config = json::from_ron(config).map_err(|e| Error::new(ErrorKind::InvalidConfig, e))?;
     let environment = terms.environment.as_ref().map_or(Ok("{}".to_owned()), serde_json::to_string);
     let environment = environment.map_err(|e| Error::internal(format!("the environment's description is no JSON: {e}")))?;
     start(program, terms.limits.clone(), Setup { config: config.to_string(), environment, seed: services.seed })
+}
+
+/// What the components of a bundle ask for.
+fn asked(bundle: &Bundle) -> impl Iterator<Item = Permission> {
+    bundle.manifest.components.iter().flat_map(|component| component.asks.iter().copied())
 }
 
 impl Loader {

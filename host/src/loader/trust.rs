@@ -54,8 +54,7 @@ pub struct TrustList {
 impl TrustList {
     /// Where the user's list lies.
     pub fn path() -> Option<PathBuf> {
-        let config = std::env::var_os("XDG_CONFIG_HOME").filter(|v| !v.is_empty()).map(PathBuf::from);
-        config.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config"))).map(|c| c.join("twinhost/trust.ron"))
+        crate::folders::config().map(|config| config.join("trust.ron"))
     }
 
     /// The list, empty if there is none yet.

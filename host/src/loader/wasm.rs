@@ -13,13 +13,13 @@ mod env;
 mod exchange;
 mod failure;
 mod filter;
+mod grants;
 mod inspection;
 mod policy;
 mod program;
 mod reward;
 mod sandbox;
 
-pub use cache::user_folder;
 pub use env::GuestEnv;
 pub use filter::GuestFilter;
 pub use inspection::{MANIFEST_SECTION, inspect};

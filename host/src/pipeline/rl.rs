@@ -11,6 +11,7 @@ use twinhost_plugin_api::{ActMode, Algorithm, Anchor, Batch, Env as _, Policy, U
 use super::checkpoint::{StagePosition, stage_key};
 use super::demos::Demonstrations;
 use super::evaluation::success_rate;
+use super::live::LiveRewards;
 use super::session::{Session, create_scoring, stop_requested, with_restarts};
 use super::{Error, Result};
 use crate::data::{EpisodeBuffer, MixedSampler};
@@ -57,6 +58,7 @@ pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Rl, before: Opt
     let chunk = policy.spec().chunk;
     let spec = session.env(recipe, &stage.env)?.spec();
     let mut scoring = create_scoring(&session.loader, recipe, stage, &spec)?;
+    let mut live = LiveRewards::of(stage, &spec)?;
     let total = stage.iterations as u64;
     let bar = session.progress.resumed_stage(&session.stage_title("rl"), total, done);
     for iteration in done..total {
@@ -74,6 +76,7 @@ pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Rl, before: Opt
             let rate = with_restarts(session.env(recipe, &stage.env)?, |env| success_rate(env, &mut policy, &plan))?;
             session.log("rl", iteration, vec![("eval/success_once".into(), rate)])?;
         }
+        live.take_up(&mut session.loader, recipe, stage, &spec, &mut scoring);
         let plan = RolloutPlan {
             chunks: stage.chunks,
             temperature: stage.temperature as f32,

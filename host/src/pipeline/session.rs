@@ -9,7 +9,7 @@ use twinhost_plugin_api::{Algorithm, Env as _, EnvSpec, HostServices, Policy};
 use super::checkpoint::{Checkpoints, RunState, StagePosition};
 use super::{Error, Result};
 use crate::data::{Cameras, EpisodeBuffer, Stored};
-use crate::loader::{AlgorithmHandle, Kind, Loader, PolicyHandle, Terms, host_services};
+use crate::loader::{AlgorithmHandle, Kind, Loader, PolicyHandle, RewardHandle, Terms, host_services};
 use crate::observe::{MetricSink, Progress, RunDir};
 use crate::recipe::{Component, Isolation, Limits, LoadedRecipe, Recipe, Rl};
 use crate::rollout::{Scoring, WatchedEnv, WeightedReward, derive_seed};
@@ -197,7 +197,29 @@ pub fn create_env(loader: &Loader, recipe: &LoadedRecipe, name: &str, threads: u
 
 /// What a recipe allows a component that works with the environment `spec`.
 pub fn terms(recipe: &Recipe, own: Option<&Limits>, spec: &EnvSpec) -> Terms {
-    Terms { limits: own.unwrap_or(&recipe.sandbox).clone(), environment: Some(spec.clone()) }
+    let mut limits = own.unwrap_or(&recipe.sandbox).clone();
+    limits.grants.extend(&recipe.sandbox.grants);
+    Terms { limits, environment: Some(spec.clone()) }
+}
+
+/// Reward number `index` of stage II, for the environment `spec`.
+///
+/// # Errors
+/// As [`Session::env`].
+pub fn create_reward(
+    loader: &Loader,
+    recipe: &LoadedRecipe,
+    index: usize,
+    reward: &crate::recipe::WeightedReward,
+    spec: &EnvSpec,
+) -> Result<RewardHandle> {
+    let services = host_services(1, derive_seed(recipe.recipe.seed, "reward", index as u64));
+    let terms = terms(&recipe.recipe, reward.limits.as_ref(), spec);
+    let created = match reward.isolation {
+        Isolation::InProcess => loader.reward(&reward.component, &reward.config.ron, services, &terms),
+        Isolation::Process => loader.isolated_reward(&reward.component, &reward.config.ron, services),
+    };
+    located(recipe, Kind::Reward, &reward.component, &reward.config, created)
 }
 
 /// The rewards of stage II, for the environment `spec`.
@@ -206,13 +228,7 @@ pub fn terms(recipe: &Recipe, own: Option<&Limits>, spec: &EnvSpec) -> Terms {
 /// As [`Session::env`].
 pub fn create_scoring(loader: &Loader, recipe: &LoadedRecipe, stage: &Rl, spec: &EnvSpec) -> Result<Scoring> {
     let create = |(i, reward): (usize, &crate::recipe::WeightedReward)| {
-        let services = host_services(1, derive_seed(recipe.recipe.seed, "reward", i as u64));
-        let terms = terms(&recipe.recipe, reward.limits.as_ref(), spec);
-        let created = match reward.isolation {
-            Isolation::InProcess => loader.reward(&reward.component, &reward.config.ron, services, &terms),
-            Isolation::Process => loader.isolated_reward(&reward.component, &reward.config.ron, services),
-        };
-        let component = located(recipe, Kind::Reward, &reward.component, &reward.config, created)?;
+        let component = create_reward(loader, recipe, i, reward, spec)?;
         Ok(WeightedReward {
             name: reward.component.short().to_owned(),
             weight: reward.weight as f32,

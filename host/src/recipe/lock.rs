@@ -17,7 +17,7 @@ const FORMAT: u32 = 1;
 pub struct LockedPlugin {
     pub name: String,
     pub version: String,
-    /// SHA-256 (hex) of the library.
+    /// SHA-256 (hex) of the library; of its sources if the host itself builds it, because a compiler may bake something of its own into every build.
     pub sha256: String,
     /// The ABI stamp the library carries.
     pub abi: String,

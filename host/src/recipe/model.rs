@@ -115,6 +115,18 @@ record! {
         /// Instead of counting instructions, stop a call after this time, ms. Quicker per instruction, but whether a slow call fails depends on the
         /// machine's load, so a run may not repeat.
         deadline_ms: Option<u64> = None where between(1.0, 3600000.0);
+        /// What it may be given if its own manifest asks for it; what `sandbox` grants, every component may have.
+        grants: Vec<Permission> = [];
+    }
+}
+
+choice! {
+    /// Something of the machine's that a sandboxed component can be given.
+    pub enum Permission {
+        /// The time of day and a stopwatch. What it computes may then differ from run to run.
+        Clock,
+        /// Random numbers, drawn from the run's seed.
+        Random,
     }
 }
 
@@ -133,6 +145,8 @@ record! {
         isolation: Isolation = InProcess;
         /// What it may use if it is sandboxed; left out, the recipe's `sandbox` holds.
         limits: Option<Limits> = None;
+        /// Take up changes of the component's source file while the stage runs, at the beginning of an iteration. In simulation only.
+        live: bool = false;
     }
 }
 
@@ -379,7 +393,7 @@ impl Decode for Overlay {
 impl Default for Limits {
     /// What a recipe that says nothing gets.
     fn default() -> Self {
-        Self { fuel: 1_000_000_000, memory_mib: 256, deadline_ms: None }
+        Self { fuel: 1_000_000_000, memory_mib: 256, deadline_ms: None, grants: Vec::new() }
     }
 }
 

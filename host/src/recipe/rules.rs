@@ -98,6 +98,11 @@ impl Rules<'_> {
             let message = "every reward counts 0, so there is nothing to learn from".to_owned();
             self.report("stages.rl.env_reward_weight", message, "add a component to `stages.rl.rewards`, or write another weight");
         }
+        for (i, reward) in rl.rewards.iter().enumerate().filter(|(_, reward)| reward.live && reward.component.file().is_none()) {
+            let message = format!("`{}` is the name of an installed component, whose file does not change during a run", reward.component);
+            let help = "name the component by its source file or project folder, or leave `live` out";
+            self.report(&format!("stages.rl.rewards[{i}].live"), message, help);
+        }
     }
 
     fn evaluation(&mut self) {

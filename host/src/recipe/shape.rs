@@ -258,7 +258,7 @@ macro_rules! record {
 macro_rules! choice {
     ($(#[doc = $doc:literal])* pub enum $choice:ident { $($(#[doc = $word_doc:literal])* $word:ident,)* }) => {
         $(#[doc = $doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         pub enum $choice {
             $($(#[doc = $word_doc])* $word,)*
         }

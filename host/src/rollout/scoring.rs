@@ -44,6 +44,12 @@ impl Scoring {
         Self { env_weight, scorers }
     }
 
+    /// Puts another component in the place of the one at `index`; weight, name and tally stay, and one that was left out is back.
+    pub fn replace(&mut self, index: usize, component: Box<dyn Reward>) {
+        let scorer = &mut self.scorers[index];
+        (scorer.reward.component, scorer.skipped) = (component, false);
+    }
+
     /// New episodes begin in the given rows.
     ///
     /// # Errors

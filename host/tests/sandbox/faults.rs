@@ -5,10 +5,10 @@ use twinhost::loader::{Catalog, Loader, host_services, inspect};
 use twinhost::recipe::Limits;
 use twinhost_plugin_api::{ErrorKind, Reward as _, names};
 
-use super::guests::{Shelf, component, misbehaving, reward_with, transition};
+use super::guests::{Shelf, component, manifest, misbehaving, reward_with, transition, with_manifest};
 
 fn limits() -> Limits {
-    Limits { fuel: 10_000_000, memory_mib: 16, deadline_ms: None }
+    Limits { fuel: 10_000_000, memory_mib: 16, ..Limits::default() }
 }
 
 /// Scores with a faulty reward and returns what the host says about it.
@@ -67,15 +67,16 @@ fn wrong_values_are_told_with_their_place() {
 }
 
 #[test]
-fn what_is_not_in_the_world_cannot_be_imported() {
+fn what_no_permission_covers_cannot_be_imported() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("clock.wasm");
-    std::fs::write(&file, wat::parse_str(misbehaving("undeclared_import")).unwrap()).unwrap();
+    let file = folder.path().join("network.wasm");
+    let text = misbehaving("undeclared_import").replace("wasi:clocks/monotonic-clock", "wasi:sockets/network");
+    std::fs::write(&file, with_manifest(wat::parse_str(text).unwrap(), &manifest("Reward", "network"))).unwrap();
     let refusal = inspect(&file).unwrap_err().to_string();
-    assert!(refusal.contains("imports `wasi:clocks/monotonic-clock@0.2.0`") && refusal.contains("may import nothing"), "{refusal}");
+    assert!(refusal.contains("imports `wasi:sockets/network@0.2.0`, which no sandboxed component may import"), "{refusal}");
     let loader = Loader::of(Catalog::only(&[file])).keeping_code(None);
-    let e = loader.reward("clock", "", host_services(1, 0), &Default::default()).err().unwrap().to_string();
-    assert!(e.contains("wasi:clocks"), "why there is no such reward: {e}");
+    let e = loader.reward("network", "", host_services(1, 0), &Default::default()).err().unwrap().to_string();
+    assert!(e.contains("wasi:sockets"), "why there is no such reward: {e}");
 }
 
 #[test]

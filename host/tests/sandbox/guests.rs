@@ -6,7 +6,7 @@ use twinhost::recipe::Limits;
 use twinhost_plugin_api::{ActionSpec, Batch, DType, EnvKind, EnvSpec, FeatureSpec, Result, Tensor, names};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
-const WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/wit/v1");
+pub const WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/wit/v1");
 const MISBEHAVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/misbehave/wasm");
 
 /// A component of a world, from the text of a core module that follows the canonical ABI.

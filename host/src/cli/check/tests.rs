@@ -34,7 +34,7 @@ impl Components for Shelf {
     fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
         match (kind, component) {
             (Kind::Env, "cell")
-            | (Kind::Policy, "vla" | "blind" | "wide")
+            | (Kind::Policy, "vla" | "blind" | "wide" | "narrow")
             | (Kind::Algorithm, "ppo" | "sft")
             | (Kind::Reward, "near" | "seeing")
             | (Kind::Filter, "slow") => {
@@ -74,6 +74,12 @@ impl Components for Shelf {
             parameters: 1,
             temperature: Some(1.0),
         })
+    }
+    fn trial(&self, component: &str, _: &str, _: Isolation, env: &EnvSpec) -> Result<(), Error> {
+        match component {
+            "narrow" => Err(Error::input(format!("`observation.state` must be [B, 9], got [1, {}]", env.action.dim()))),
+            _ => Ok(()),
+        }
     }
     fn algorithm(&self, component: &str, config: &str, _: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         if config != "()" {
@@ -207,6 +213,28 @@ fn components_that_do_not_fit() {
     );
 }
 
+#[test]
+fn shapes_that_do_not_fit_show_before_the_run() {
+    check(
+        "(component: \"vla\")",
+        "(component: \"narrow\")",
+        &[
+            "4:13 policy.config: the policy cannot act in environment `real`: `observation.state` must be [B, 9], got [1, 1]",
+            "4:13 policy.config: the policy cannot act in environment `sim`: `observation.state` must be [B, 9], got [1, 1]",
+        ],
+    );
+}
+
+#[test]
+fn a_name_that_is_a_file_beside_the_recipe_gets_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recipe.ron");
+    std::fs::write(folder.path().join("pop.py"), "").unwrap();
+    std::fs::write(&path, RECIPE.replacen("\"ppo\"", "\"pop\"", 1)).unwrap();
+    let errors = components(&Recipe::load(&path, &[], None).unwrap(), &Shelf).unwrap_err();
+    assert_eq!(errors.findings[0].help.as_deref(), Some("if you mean the file beside the recipe, write `./pop.py`"));
+}
+
 /// Counts how often a component is created.
 struct Counting(std::cell::Cell<usize>);
 
@@ -221,6 +249,9 @@ impl Components for Counting {
     fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
         self.0.set(self.0.get() + 1);
         Shelf.policy(component, config, isolation)
+    }
+    fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
+        Shelf.trial(component, config, isolation, env)
     }
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         self.0.set(self.0.get() + 1);

@@ -8,6 +8,7 @@ use twinhost_plugin_api::testkit::Settings;
 use super::super::{Failure, PluginPaths};
 use crate::authoring::{Project, build, play_cases};
 use crate::loader::{Loader, Trust, examine};
+use crate::recipe::Permission;
 
 #[derive(Args, Debug)]
 pub struct TestArgs {
@@ -41,6 +42,8 @@ pub fn run(args: &TestArgs) -> Result<(), Failure> {
     paths.extend(library.clone());
     let mut loader = Loader::new(&paths);
     loader.trust = Trust::Trial;
+    // The author tries out what they wrote themselves.
+    loader.sandbox.grants = vec![Permission::Clock, Permission::Random];
     let found = |b: &&crate::loader::Bundle| library.as_ref().map_or(b.manifest.name == args.plugin, |library| b.library == *library);
     let Some(bundle) = loader.catalog.bundles.iter().find(found) else {
         let refused = library.as_deref().and_then(|l| crate::loader::inspect(l).err()).map(|r| r.to_string());

@@ -24,15 +24,6 @@ pub struct Cache {
     folder: PathBuf,
 }
 
-/// `$XDG_CACHE_HOME/twinhost/components`, or the same under `~/.cache`; `None` if there is neither.
-pub fn user_folder() -> Option<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    Some(base.join("twinhost/components"))
-}
-
 /// Where the code of one component for one engine is or will be.
 pub struct Entry<'a> {
     cache: &'a Cache,

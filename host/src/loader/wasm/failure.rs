@@ -34,6 +34,10 @@ fn sentence(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits) -> 
         (Some(Trap::UnreachableCodeReached), _) => "gave up: it panicked or aborted".to_owned(),
         (Some(trap), _) => format!("trapped: {trap}"),
         // No trap, so it is what the guest handed over or exports.
-        (None, None) => format!("does not keep to the interface: {}", error.root_cause()),
+        (None, None) if error.downcast_ref::<WasmBacktrace>().is_some() => {
+            format!("does not keep to the interface: {}", error.root_cause())
+        }
+        // Found before anything ran, so every link of the chain says where.
+        (None, None) => format!("does not keep to the interface: {error:#}"),
     }
 }

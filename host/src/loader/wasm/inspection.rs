@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 use wasmparser::{Encoding, Parser, Payload};
 
+use super::grants;
 use crate::loader::inspection::{Inspection, Refusal};
 use crate::loader::manifest::{Kind, Manifest};
 
@@ -26,9 +27,10 @@ pub fn inspect(path: &Path, bytes: &[u8]) -> Result<Option<Inspection>, Refusal>
     let found = Found::read(bytes).map_err(refuse)?;
     let Some((kind, interface)) = found.world().map_err(refuse)? else { return Ok(None) };
     let types = format!("{PACKAGE}/types@{VERSION}");
-    if let Some(import) = found.imports.iter().find(|import| **import != types) {
+    let imports: Vec<&str> = found.imports.iter().copied().filter(|import| *import != types).collect();
+    if let Some(import) = imports.iter().find(|import| grants::needed(import).is_none()) {
         return Err(refuse(format!(
-            "imports `{import}`, and a sandboxed component may import nothing: build it with `host plugin build`, which leaves the system's \
+            "imports `{import}`, which no sandboxed component may import: build it with `host plugin build`, which leaves the system's \
              interfaces out"
         )));
     }
@@ -49,6 +51,13 @@ pub fn inspect(path: &Path, bytes: &[u8]) -> Result<Option<Inspection>, Refusal>
             )));
         }
         several => return Err(refuse(format!("lists {} components in its plugin.ron; a .wasm file holds exactly one", several.len()))),
+    }
+    for (import, permission) in imports.iter().filter_map(|import| Some((import, grants::needed(import)?))) {
+        if !manifest.components.iter().any(|one| one.asks.contains(&permission)) {
+            return Err(refuse(format!(
+                "imports `{import}` without saying so: write `asks: [{permission:?}]` beside the component's name in its plugin.ron"
+            )));
+        }
     }
     let stamp = format!("{PACKAGE}@{VERSION} {kind}");
     Ok(Some(Inspection { manifest, stamp, sha256: hex::encode(Sha256::digest(bytes)), sandboxed: true }))

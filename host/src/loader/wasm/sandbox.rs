@@ -6,6 +6,7 @@ use wasmtime::{ResourceLimiter, Store};
 
 use super::engine::{Metering, TICK, engine};
 use super::failure::explain;
+use super::grants::{self, Dice};
 use super::program::Program;
 use crate::recipe::Limits;
 
@@ -50,6 +51,8 @@ pub struct Allowance {
     table_entries: usize,
     /// The total after the request that was refused first in the present call.
     denied: Option<Denied>,
+    /// Where granted random numbers come from.
+    pub(super) dice: Dice,
 }
 
 #[derive(Clone, Copy)]
@@ -59,9 +62,9 @@ enum Denied {
 }
 
 impl Allowance {
-    fn new(limits: &Limits) -> Self {
+    fn new(limits: &Limits, seed: u64) -> Self {
         let most_memory = usize::try_from(limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(MIB);
-        Self { memory: 0, most_memory, table_entries: 0, denied: None }
+        Self { memory: 0, most_memory, table_entries: 0, denied: None, dice: Dice::of(seed) }
     }
 
     /// What was asked for when the answer was no.
@@ -135,12 +138,14 @@ impl<W: World> Sandbox<W> {
     fn instance(&self) -> Result<(Live<W>, String)> {
         let engine = engine(self.metering).map_err(Error::internal)?;
         let component = self.program.component();
-        let mut store = Store::new(engine, Allowance::new(&self.limits));
+        let mut store = Store::new(engine, Allowance::new(&self.limits, self.setup.seed));
         store.limiter(|allowance| allowance);
         // What a guest hands back is copied into the host's memory; it cannot be more than the guest may have itself.
         store.set_hostcall_fuel(store.data().most_memory);
-        // Nothing is ever defined in it: a component has its arguments and nothing else.
-        let linker = Linker::new(engine);
+        // Unless something was granted, nothing is defined in it: a component has its arguments and nothing else.
+        let mut linker = Linker::new(engine);
+        grants::define(&mut linker, &self.limits.grants)
+            .map_err(|e| Error::internal(format!("granting {:?}: {e:#}", self.limits.grants)))?;
         self.meter(&mut store, START_UP_CALLS)?;
         let world = W::instantiate(&mut store, component, &linker).map_err(|e| explain(&e, store.data(), &self.limits).context("start"))?;
         self.meter(&mut store, START_UP_CALLS)?;
