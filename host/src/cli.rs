@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::codes::Code;
 use crate::loader::{Loader, Trust};
 use crate::observe::Progress;
 use crate::pipeline;
@@ -15,6 +16,7 @@ pub mod child;
 pub mod data;
 pub mod doctor;
 pub mod eval;
+pub mod explain;
 pub mod plugin;
 pub mod report;
 pub mod run;
@@ -50,6 +52,8 @@ enum Command {
     Plugin(plugin::PluginCommand),
     /// Build the report of one run, or compare several.
     Report(report::ReportArgs),
+    /// What an error's code means and what to do about it.
+    Explain(explain::ExplainArgs),
     /// Check this machine and say what is missing.
     Doctor(PluginPaths),
     /// What the host starts itself as.
@@ -125,26 +129,37 @@ fn add_files(loader: &mut Loader, recipe: &Recipe) {
 pub struct Failure {
     message: String,
     code: u8,
+    /// What kind of mistake it is, if it is one.
+    kind: Option<Code>,
 }
 
 impl Failure {
     /// Something the user can mend: exit code 2.
     pub fn user(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 2 }
+        Self { message: message.into(), code: 2, kind: None }
+    }
+    /// The same failure under the code of the error that caused it.
+    #[must_use]
+    pub fn caused_by(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
+        self.kind = explain::code_of(error);
+        self
     }
     fn report(&self) -> ExitCode {
         eprintln!("{}", self.message.trim_end());
+        if let Some(kind) = self.kind {
+            eprintln!("({kind}: `host explain {kind}` tells more)");
+        }
         ExitCode::from(self.code)
     }
     /// Stopped on request: exit code 130, as a shell reports an interrupt.
     pub fn interrupted(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 130 }
+        Self { message: message.into(), code: 130, kind: None }
     }
 }
 
-impl<E: std::error::Error> From<E> for Failure {
+impl<E: std::error::Error + 'static> From<E> for Failure {
     fn from(e: E) -> Self {
-        Self::user(e.to_string())
+        Self::user(e.to_string()).caused_by(&e)
     }
 }
 
@@ -166,6 +181,7 @@ pub fn main() -> ExitCode {
         Command::Data(command) => data::run(command, &progress),
         Command::Plugin(command) => plugin::run(command),
         Command::Report(args) => report::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Doctor(paths) => doctor::run(paths),
         Command::Child(command) => child::run(command),
     };

@@ -2,6 +2,7 @@
 
 pub mod authoring;
 pub mod cli;
+pub mod codes;
 pub mod data;
 pub mod folders;
 pub mod loader;

@@ -28,6 +28,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use twinhost_plugin_api as api;
 
+use crate::codes::Code;
+
 use compose::Composed;
 use decode::Decoder;
 use diagnostics::Source;
@@ -71,7 +73,9 @@ impl Recipe {
                 let text = path.display().to_string();
                 let at = diagnostics::Location { source: 0, start: 0, end: text.len() };
                 sources.add(Source { name: "command line".to_owned(), text, folder: PathBuf::new(), is_argument: true });
-                findings.push(Finding::new(at, "", format!("cannot read this recipe: {e}")).help("give the path of a .ron file"));
+                findings.push(
+                    Finding::new(Code::Unreadable, at, "", format!("cannot read this recipe: {e}")).help("give the path of a .ron file"),
+                );
                 None
             }
         };
@@ -156,15 +160,15 @@ fn without_isolation(mut node: Node) -> Node {
 
 impl LoadedRecipe {
     /// A mistake found after loading, shown at the field it is about, e.g. `stages.eval.variants[1]`.
-    pub fn finding(&self, path: &str, message: impl Into<String>, help: Option<String>) -> Finding {
+    pub fn finding(&self, code: Code, path: &str, message: impl Into<String>, help: Option<String>) -> Finding {
         let at = overrides::find(&self.root, path).map_or_else(|| self.root.opening(), Node::opening);
-        Finding { help, ..Finding::new(at, path, message) }
+        Finding { help, ..Finding::new(code, at, path, message) }
     }
 
     /// A component refused its configuration: the same error at the line of the recipe.
     pub fn config_finding(&self, config: &Config, error: &api::Error) -> Finding {
         let Some(node) = overrides::find(&self.root, &config.path) else {
-            return self.finding(&config.path, error.message.as_str(), None);
+            return self.finding(Code::RefusedConfig, &config.path, error.message.as_str(), None);
         };
         let field = error.field.as_ref().map_or("", |field| field.as_str());
         let path = if field.is_empty() { config.path.clone() } else { format!("{}.{field}", config.path) };
@@ -180,7 +184,7 @@ impl LoadedRecipe {
             message.push_str(&format!(", found `{}`", self.sources.snippet(at)));
         }
         let typo = quoted.split_first().and_then(|(wrong, known)| diagnostics::closest(wrong, known.iter().copied()));
-        Finding { help: typo.map(|best| format!("did you mean `{best}`?")), ..Finding::new(at, path, message) }
+        Finding { help: typo.map(|best| format!("did you mean `{best}`?")), ..Finding::new(Code::RefusedConfig, at, path, message) }
     }
 
     /// Like [`Self::config_finding`], as a whole.

@@ -12,6 +12,7 @@ use clap::Args;
 use twinhost_plugin_api::{AlgorithmSpec, EnvSpec, Error, ErrorKind, Paradigm, PolicySpec, RewardSpec, names};
 
 use super::{Failure, Overrides, PluginPaths};
+use crate::codes::Code;
 use crate::loader::{Kind, Loader, PolicyHandle, Terms, host_services};
 use crate::pipeline::{named, terms};
 use crate::recipe::diagnostics::closest;
@@ -259,7 +260,11 @@ type Envs = BTreeMap<String, EnvSpec>;
 
 impl Check<'_> {
     fn report(&mut self, path: &str, message: String, help: Option<String>) {
-        let finding = self.loaded.finding(path, message, help);
+        self.report_as(Code::Misfit, path, message, help);
+    }
+
+    fn report_as(&mut self, code: Code, path: &str, message: String, help: Option<String>) {
+        let finding = self.loaded.finding(code, path, message, help);
         self.findings.push(finding);
     }
 
@@ -273,7 +278,7 @@ impl Check<'_> {
     ) -> Option<T> {
         let field = format!("{}.component", config.path.trim_end_matches(".config"));
         if let Err(sentence) = self.components.plugin(kind, component) {
-            self.report(&field, sentence, self.file_beside(component));
+            self.report_as(Code::NoSuchComponent, &field, sentence, self.file_beside(component));
             return None;
         }
         match create(self.components) {
@@ -282,7 +287,7 @@ impl Check<'_> {
                 let finding = self.loaded.config_finding(config, &e);
                 self.findings.push(finding);
             }
-            Err(e) => self.report(&field, e.to_string(), None),
+            Err(e) => self.report_as(Code::RefusedPlugin, &field, e.to_string(), None),
         }
         None
     }
@@ -359,7 +364,7 @@ impl Check<'_> {
         for (stage, algorithm, wanted) in sft.into_iter().chain(rl) {
             let Some(policy_config) = &policy_config else {
                 if let Err(sentence) = self.components.plugin(Kind::Algorithm, &algorithm.component) {
-                    self.report(&format!("{stage}.algorithm.component"), sentence, None);
+                    self.report_as(Code::NoSuchComponent, &format!("{stage}.algorithm.component"), sentence, None);
                 }
                 continue;
             };

@@ -87,7 +87,8 @@ fn conclude(session: &mut Session, path: &Path, outcome: pipeline::Result<()>) -
         Err(error) => {
             // The error itself matters more than whether the status could be written.
             let _ = session.run.set_status(RunPhase::Failed, error.to_string());
-            Err(Failure::user(format!("{error}\nthe run can be continued once this is mended: host run --resume {shown}")))
+            let told = format!("{error}\nthe run can be continued once this is mended: host run --resume {shown}");
+            Err(Failure::user(told).caused_by(&error))
         }
     }
 }

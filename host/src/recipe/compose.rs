@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::decode::folder_of;
 use super::diagnostics::{Finding, Location, Source, Sources, suggest};
 use super::syntax::{self, Field, Kind, Node};
+use crate::codes::Code;
 
 /// The arms of the paper's comparison and ablations, as overlays on any recipe that has all stages.
 pub const BUILT_IN_ARMS: [(&str, &str); 5] = [
@@ -68,7 +69,8 @@ impl Files<'_> {
         };
         let Kind::Struct { fields, .. } = &mut node.kind else {
             self.findings.push(
-                Finding::new(node.opening(), "", "a recipe is a bracket with named fields").help("write `(name: ..., envs: ..., ...)`"),
+                Finding::new(Code::Syntax, node.opening(), "", "a recipe is a bracket with named fields")
+                    .help("write `(name: ..., envs: ..., ...)`"),
             );
             return None;
         };
@@ -91,15 +93,17 @@ impl Files<'_> {
 
     fn include(&mut self, file: &Path, name: &str, at: Location) -> Option<Node> {
         let refusal = if self.open.contains(&identity(file)) {
-            Finding::new(at, "include", format!("`{name}` includes itself, directly or through others")).help("remove this include")
+            Finding::new(Code::Unreadable, at, "include", format!("`{name}` includes itself, directly or through others"))
+                .help("remove this include")
         } else if self.sources.len() >= MAX_TEXTS {
-            Finding::new(at, "include", format!("more than {MAX_TEXTS} files are included")).help("include each file once")
+            Finding::new(Code::Unreadable, at, "include", format!("more than {MAX_TEXTS} files are included"))
+                .help("include each file once")
         } else {
             match read_text(file) {
                 Ok(text) => return self.read(file, text),
                 Err(e) => {
                     let remedy = "the path is relative to the file that includes it";
-                    Finding::new(at, "include", format!("cannot read `{}`: {e}", file.display())).help(remedy)
+                    Finding::new(Code::Unreadable, at, "include", format!("cannot read `{}`: {e}", file.display())).help(remedy)
                 }
             }
         };
@@ -173,7 +177,7 @@ pub fn arm(root: &Node, name: &str, sources: &mut Sources, findings: &mut Vec<Fi
             let source = add("--arm", name, true);
             let names = arm_names(root);
             let at = Location { source, start: 0, end: name.len() };
-            findings.push(Finding::new(at, "", format!("there is no arm `{name}`")).help(suggest(
+            findings.push(Finding::new(Code::Override, at, "", format!("there is no arm `{name}`")).help(suggest(
                 name,
                 "arms",
                 names.iter().map(String::as_str),

@@ -6,6 +6,7 @@ use super::diagnostics::{Finding, Location, Sources, suggest};
 use super::reference::is_file;
 use super::shape::{Check, Decode, Shape};
 use super::syntax::{self, Field, Kind, Node, quote};
+use crate::codes::Code;
 
 /// Collects findings and knows the path of the value being decoded.
 pub struct Decoder<'s> {
@@ -33,9 +34,9 @@ impl<'s> Decoder<'s> {
         decoded
     }
 
-    fn report(&mut self, at: Location, message: String, help: Option<String>) {
+    fn report(&mut self, code: Code, at: Location, message: String, help: Option<String>) {
         let path = self.path();
-        self.findings.push(Finding { at, path, message, help });
+        self.findings.push(Finding { at, path, message, help, code });
     }
 
     pub fn wrong_type<T>(&mut self, node: &Node, expected: &str) -> Option<T> {
@@ -50,7 +51,7 @@ impl<'s> Decoder<'s> {
             Some(word) if expected.contains("quotes") => format!("write {}", quote(word.trim_matches('\''))),
             _ => format!("write {expected}"),
         };
-        self.report(at, format!("expected {expected}, found {found}"), Some(help));
+        self.report(Code::WrongType, at, format!("expected {expected}, found {found}"), Some(help));
         None
     }
 
@@ -68,7 +69,7 @@ impl<'s> Decoder<'s> {
             Some(word) if words.contains(&word) => Some(word),
             Some(word) => {
                 let help = suggest(word.trim_matches('"'), "words allowed", words.iter().copied());
-                self.report(node.at, format!("`{}` is not one of {}", shorten(word), words.join(", ")), Some(help));
+                self.report(Code::WrongType, node.at, format!("`{}` is not one of {}", shorten(word), words.join(", ")), Some(help));
                 None
             }
             None => self.wrong_type(node, &words.join(" or ")),
@@ -88,7 +89,8 @@ impl<'s> Decoder<'s> {
                 .map_or_else(|| suggest(&field.name, "fields", names.iter().copied()), |best| format!("did you mean `{best}`?"));
             let path = format!("{}.{}", self.path(), field.name);
             let message = format!("there is no field `{}`", field.name);
-            self.findings.push(Finding { at: field.name_at, path: path.trim_start_matches('.').to_owned(), message, help: Some(help) });
+            let (at, path, code) = (field.name_at, path.trim_start_matches('.').to_owned(), Code::UnknownField);
+            self.findings.push(Finding { at, path, message, help: Some(help), code });
         }
         true
     }
@@ -108,7 +110,7 @@ impl<'s> Decoder<'s> {
             if !self.partial {
                 self.inside(format!(".{name}"), |d| {
                     let help = format!("add `{name}: ...`; it has no default");
-                    d.report(record.opening(), "this field is missing".to_owned(), Some(help));
+                    d.report(Code::MissingField, record.opening(), "this field is missing".to_owned(), Some(help));
                 });
             }
             return None;
@@ -119,7 +121,7 @@ impl<'s> Decoder<'s> {
                 let found = node.without_some().scalar().map_or_else(String::new, |t| format!(", got `{}`", shorten(t)));
                 let at = if node.scalar().is_some() { node.at } else { node.opening() };
                 let (must, help) = check.requirement();
-                d.report(at, format!("{must}{found}"), Some(help));
+                d.report(Code::OutOfRange, at, format!("{must}{found}"), Some(help));
             }
             Some(decoded)
         })
@@ -140,7 +142,7 @@ impl<'s> Decoder<'s> {
         if let Some(token) = node.scalar() {
             let nan = matches!(token.trim_start_matches(['+', '-']), "NaN" | "NaNf32" | "NaNf64");
             if nan && !self.findings.iter().any(|f| f.at == node.at) {
-                self.report(node.at, "NaN is not a setting".to_owned(), Some("write a finite number".to_owned()));
+                self.report(Code::OutOfRange, node.at, "NaN is not a setting".to_owned(), Some("write a finite number".to_owned()));
             }
             return;
         }

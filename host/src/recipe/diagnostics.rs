@@ -3,6 +3,7 @@
 //! A recipe is put together from several texts: the file, its includes, an arm, `--set` arguments. Every value keeps its
 //! [`Location`] through all of that, so each [`Finding`] can show the line it is about, whichever text it came from.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::LoadedRecipe;
+use crate::codes::Code;
 
 /// Byte range in one of the texts of [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,11 +89,12 @@ pub struct Finding {
     pub path: String,
     pub message: String,
     pub help: Option<String>,
+    pub code: Code,
 }
 
 impl Finding {
-    pub fn new(at: Location, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { at, path: path.into(), message: message.into(), help: None }
+    pub fn new(code: Code, at: Location, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { at, path: path.into(), message: message.into(), help: None, code }
     }
 
     #[must_use]
@@ -140,7 +143,10 @@ impl RecipeErrors {
             text.push('\n');
         }
         let count = self.findings.len();
-        text.push_str(&format!("{count} error{} in the recipe\n", if count == 1 { "" } else { "s" }));
+        let codes: BTreeSet<&str> = self.findings.iter().map(|f| f.code.text()).collect();
+        let codes: Vec<&str> = codes.into_iter().collect();
+        let plural = if count == 1 { "" } else { "s" };
+        text.push_str(&format!("{count} error{plural} in the recipe ({}: `host explain CODE` tells more)\n", codes.join(", ")));
         text
     }
 }
@@ -163,6 +169,7 @@ impl std::error::Error for RecipeErrors {}
 struct Report {
     message: String,
     help: Option<String>,
+    code: Code,
     span: SourceSpan,
     source: NamedSource<String>,
 }
@@ -178,6 +185,7 @@ impl Report {
         Self {
             message,
             help: finding.help.clone(),
+            code: finding.code,
             span: (finding.at.start, length).into(),
             source: NamedSource::new(&source.name, source.text.clone()),
         }
@@ -199,6 +207,9 @@ impl fmt::Debug for Report {
 impl std::error::Error for Report {}
 
 impl Diagnostic for Report {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.code))
+    }
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         self.help.as_ref().map(|h| Box::new(h) as Box<dyn fmt::Display>)
     }

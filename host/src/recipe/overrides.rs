@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::diagnostics::{Finding, Location, Source, Sources, suggest};
 use super::shape::{Record, Shape};
 use super::syntax::{self, Field, Kind, Node, is_string, quote};
+use crate::codes::Code;
 
 /// One step of a path such as `envs.sim.config.cameras[0]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,8 +56,9 @@ pub fn segments(path: &str, source: usize) -> Option<Vec<Segment>> {
 pub fn apply(argument: &str, root: &mut Node, shape: &Shape, sources: &mut Sources) -> Result<(), Finding> {
     let source = sources.add(Source { name: "--set".to_owned(), text: argument.to_owned(), folder: PathBuf::new(), is_argument: true });
     let whole = Location { source, start: 0, end: argument.len() };
-    let usage =
-        |message: &str| Finding::new(whole, "", message).help("write `--set path=value`, for example `--set stages.rl.anchor.beta=0`");
+    let usage = |message: &str| {
+        Finding::new(Code::Override, whole, "", message).help("write `--set path=value`, for example `--set stages.rl.anchor.beta=0`")
+    };
     let (path, value) = argument.split_once('=').ok_or_else(|| usage("there is no `=`"))?;
     let steps = segments(path.trim_end(), source).ok_or_else(|| usage("the part before `=` is not a path"))?;
     let value = Value { text: value, at: Location { start: path.len() + 1, ..whole }, argument };
@@ -125,12 +127,12 @@ impl Setter<'_> {
 
     fn single_value(&self, step: &Segment) -> Finding {
         let parent = self.path[..step.at.start].trim_end_matches(['.', '[', '"']);
-        Finding::new(step.at, "", format!("`{parent}` is a single value, so there is no `{}` in it", step.name))
+        Finding::new(Code::Override, step.at, "", format!("`{parent}` is a single value, so there is no `{}` in it", step.name))
             .help(format!("write `--set {parent}=...`"))
     }
 
     fn unknown<'n>(&self, step: &Segment, what: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> Finding {
-        Finding::new(step.at, "", format!("there is no `{}`", step.name)).help(suggest(&step.name, what, names))
+        Finding::new(Code::Override, step.at, "", format!("there is no `{}`", step.name)).help(suggest(&step.name, what, names))
     }
 
     fn record(&self, node: &mut Node, record: &Record, steps: &[Segment], depth: usize) -> Result<(), Finding> {
@@ -143,7 +145,7 @@ impl Setter<'_> {
             let parent = self.path[..step.at.start].trim_end_matches('.');
             let message =
                 if node.is_none() { format!("`{parent}` is not part of this recipe") } else { format!("`{parent}` has no fields") };
-            return Err(Finding::new(step.at, "", message).help(format!("give all of it: `--set '{parent}=(...)'`")));
+            return Err(Finding::new(Code::Override, step.at, "", message).help(format!("give all of it: `--set '{parent}=(...)'`")));
         };
         if let Some(found) = fields.iter_mut().find(|f| f.name == step.name) {
             return self.descend(&mut found.value, &field.shape, steps, depth + 1);
@@ -168,7 +170,7 @@ impl Setter<'_> {
         }
         let is_name = step.name.chars().all(|c| c.is_alphanumeric() || c == '_') && !step.name.starts_with(|c: char| c.is_numeric());
         if !is_name {
-            return Err(Finding::new(step.at, "", format!("`{}` cannot be the name of a field", step.name)));
+            return Err(Finding::new(Code::Override, step.at, "", format!("`{}` cannot be the name of a field", step.name)));
         }
         let mut value = Node::empty_struct(self.value.at);
         self.descend(&mut value, &Shape::Raw, steps, depth + 1)?;
@@ -210,7 +212,7 @@ impl Setter<'_> {
                 } else {
                     format!("entries are numbered 0 to {}", count - 1)
                 };
-                Err(Finding::new(step.at, "", message).help(help))
+                Err(Finding::new(Code::Override, step.at, "", message).help(help))
             }
         }
     }

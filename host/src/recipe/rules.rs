@@ -6,6 +6,7 @@ use super::diagnostics::{Finding, suggest};
 use super::model::{Isolation, Recipe};
 use super::overrides::find;
 use super::syntax::Node;
+use crate::codes::Code;
 
 const REMEDY: &str = "write InProcess, or leave the field out";
 
@@ -30,7 +31,7 @@ struct Rules<'a> {
 impl Rules<'_> {
     fn report(&mut self, path: &str, message: impl Into<String>, help: impl Into<String>) {
         let at = find(self.root, path).map_or_else(|| self.root.opening(), Node::opening);
-        self.findings.push(Finding::new(at, path, message).help(help));
+        self.findings.push(Finding::new(Code::Contradiction, at, path, message).help(help));
     }
 
     /// Stages refer to environments by name.

@@ -5,6 +5,7 @@
 //! What a number or a string literal means is left to `ron` itself.
 
 use super::diagnostics::{Finding, Location};
+use crate::codes::Code;
 
 /// Nested deeper than this is refused, so that no text can exhaust the stack.
 const MAX_DEPTH: usize = 48;
@@ -140,7 +141,7 @@ impl<'a> Reader<'a> {
     }
 
     fn error(&self, start: usize, message: impl Into<String>) -> Finding {
-        Finding::new(self.since(start), "", message)
+        Finding::new(Code::Syntax, self.since(start), "", message)
     }
 
     fn unexpected(&self, expected: &str) -> Finding {
@@ -149,7 +150,7 @@ impl<'a> Reader<'a> {
             None => ("the end of the text".to_owned(), 0),
         };
         let at = Location { source: self.source, start: self.position, end: self.position + length };
-        Finding::new(at, "", format!("expected {expected}, found {found}"))
+        Finding::new(Code::Syntax, at, "", format!("expected {expected}, found {found}"))
     }
 
     fn accept(&mut self, c: char) -> bool {
@@ -386,8 +387,9 @@ impl<'a> Reader<'a> {
             if seen.insert(name.clone()) {
                 kept.push(item);
             } else {
-                self.findings
-                    .push(Finding::new(at, "", format!("`{name}` is given twice in the same brackets")).help("keep one of the two"));
+                self.findings.push(
+                    Finding::new(Code::Syntax, at, "", format!("`{name}` is given twice in the same brackets")).help("keep one of the two"),
+                );
             }
         }
         kept
