@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// From the top down. `cli` sees everything; nothing sees `cli`.
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 7] = [
     &["cli"],
     &["pipeline"],
     &["flow"],
     &["rollout", "learn"],
     &["safety", "capture", "data", "fleet", "authoring"],
     &["loader", "recipe", "observe"],
+    &["codes", "folders"],
 ];
 
 const HOST_SOURCES: &str = "host/src";
