@@ -3,17 +3,21 @@
 //! The text is checked first ([`crate::recipe`]), then the plugins it names: every component is created from its own
 //! configuration, because only it knows what it accepts, and asked whether it fits the others. No hardware is touched.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod memory;
+mod production;
+mod trial;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use memory::Memory;
 use twinhost_plugin_api::{AlgorithmSpec, EnvSpec, Error, ErrorKind, Paradigm, PolicySpec, RewardSpec, names};
 
 use super::{Failure, Overrides, PluginPaths};
 use crate::codes::Code;
-use crate::loader::{Kind, Loader, PolicyHandle, Terms, host_services};
+use crate::loader::{Kind, Terms};
 use crate::pipeline::{named, terms};
 use crate::recipe::diagnostics::closest;
 use crate::recipe::lock::{Lock, LockedPlugin};
@@ -64,59 +68,6 @@ pub trait Components {
     /// # Errors
     /// As [`Components::env`].
     fn filter(&self, component: &str, config: &str, terms: &Terms) -> Result<Vec<String>, Error>;
-}
-
-fn policy(loader: &Loader, component: &str, config: &str, isolation: Isolation) -> Result<PolicyHandle, Error> {
-    match isolation {
-        Isolation::InProcess => loader.policy(component, config, host_services(1, 0)),
-        Isolation::Process => loader.isolated_policy(component, config, host_services(1, 0)),
-    }
-}
-
-impl Components for Loader {
-    fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
-        let (bundle, _) = self.catalog.find(kind, component)?;
-        Ok(LockedPlugin {
-            name: bundle.manifest.name.clone(),
-            version: bundle.manifest.version.clone(),
-            sha256: bundle.source_sha256.as_ref().unwrap_or(&bundle.sha256).clone(),
-            abi: bundle.stamp.clone(),
-        })
-    }
-    fn env(&self, component: &str, config: &str, isolation: Isolation) -> Result<EnvSpec, Error> {
-        use twinhost_plugin_api::Env as _;
-        match isolation {
-            Isolation::InProcess => Loader::env(self, component, config, host_services(1, 0)),
-            Isolation::Process => self.isolated_env(component, config, host_services(1, 0)),
-        }
-        .map(|env| env.spec())
-    }
-    fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
-        use twinhost_plugin_api::Policy as _;
-        policy(self, component, config, isolation).map(|policy| policy.spec())
-    }
-    fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
-        trial::act_once(&mut policy(self, component, config, isolation)?, env)
-    }
-    fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
-        use twinhost_plugin_api::{Algorithm as _, Policy as _};
-        let mut policy = Loader::policy(self, policy.0, policy.1, host_services(1, 0))?;
-        let differentiable = policy
-            .differentiable()
-            .ok_or_else(|| Error::input("the policy of this recipe cannot be trained: it has no differentiable side"))?;
-        Loader::algorithm(self, component, config, host_services(1, 0), differentiable).map(|algorithm| algorithm.spec())
-    }
-    fn reward(&self, component: &str, config: &str, isolation: Isolation, terms: &Terms) -> Result<RewardSpec, Error> {
-        use twinhost_plugin_api::Reward as _;
-        let reward = match isolation {
-            Isolation::InProcess => Loader::reward(self, component, config, host_services(1, 0), terms),
-            Isolation::Process => self.isolated_reward(component, config, host_services(1, 0)),
-        };
-        reward.map(|reward| reward.spec())
-    }
-    fn filter(&self, component: &str, config: &str, terms: &Terms) -> Result<Vec<String>, Error> {
-        Loader::filter(self, component, config, host_services(1, 0), terms).map(|filter| filter.needs().to_vec())
-    }
 }
 
 /// # Errors
@@ -177,13 +128,7 @@ pub fn locked_plugins(components: &dyn Components, loaded: &LoadedRecipe) -> Vec
 /// # Errors
 /// Everything that is wrong with the first recipe that is not in order.
 pub fn validate_all<'a>(components: &dyn Components, recipes: impl IntoIterator<Item = &'a LoadedRecipe>) -> Result<(), Failure> {
-    let memory = Memory {
-        components,
-        envs: RefCell::default(),
-        policies: RefCell::default(),
-        trials: RefCell::default(),
-        algorithms: RefCell::default(),
-    };
+    let memory = Memory::of(components);
     recipes.into_iter().try_for_each(|recipe| self::components(recipe, &memory).map_err(shown))
 }
 
@@ -205,49 +150,6 @@ fn mistakes(loaded: &LoadedRecipe, components: &dyn Components) -> Vec<Finding> 
     check.rewards(&envs);
     check.stages(&envs);
     check.findings
-}
-
-/// Answers by what was asked.
-type Answers<T> = RefCell<HashMap<String, Result<T, Error>>>;
-
-/// Remembers what components said: creating one can take seconds, and the arms of a recipe mostly share them.
-struct Memory<'a> {
-    components: &'a dyn Components,
-    envs: Answers<EnvSpec>,
-    policies: Answers<PolicySpec>,
-    trials: Answers<()>,
-    algorithms: Answers<AlgorithmSpec>,
-}
-
-fn remember<T: Clone>(answers: &Answers<T>, question: &[&str], ask: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    answers.borrow_mut().entry(question.join("\n")).or_insert_with(ask).clone()
-}
-
-impl Components for Memory<'_> {
-    fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
-        self.components.plugin(kind, component)
-    }
-    fn env(&self, component: &str, config: &str, isolation: Isolation) -> Result<EnvSpec, Error> {
-        let place = format!("{isolation:?}");
-        remember(&self.envs, &[component, config, &place], || self.components.env(component, config, isolation))
-    }
-    fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
-        let place = format!("{isolation:?}");
-        remember(&self.policies, &[component, config, &place], || self.components.policy(component, config, isolation))
-    }
-    fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
-        let question = [component, config, &format!("{isolation:?} {:?}", env.observation)];
-        remember(&self.trials, &question, || self.components.trial(component, config, isolation, env))
-    }
-    fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
-        remember(&self.algorithms, &[component, config, policy.0, policy.1], || self.components.algorithm(component, config, policy))
-    }
-    fn reward(&self, component: &str, config: &str, isolation: Isolation, terms: &Terms) -> Result<RewardSpec, Error> {
-        self.components.reward(component, config, isolation, terms)
-    }
-    fn filter(&self, component: &str, config: &str, terms: &Terms) -> Result<Vec<String>, Error> {
-        self.components.filter(component, config, terms)
-    }
 }
 
 struct Check<'a> {
@@ -457,4 +359,3 @@ impl Check<'_> {
 
 #[cfg(test)]
 mod tests;
-mod trial;

@@ -1,0 +1,61 @@
+//! The loader's plugins, asked what a check wants to know.
+
+use twinhost_plugin_api::{AlgorithmSpec, EnvSpec, Error, PolicySpec, RewardSpec};
+
+use super::{Components, trial};
+use crate::loader::{Kind, Loader, PolicyHandle, Terms, host_services};
+use crate::recipe::Isolation;
+use crate::recipe::lock::LockedPlugin;
+
+fn policy(loader: &Loader, component: &str, config: &str, isolation: Isolation) -> Result<PolicyHandle, Error> {
+    match isolation {
+        Isolation::InProcess => loader.policy(component, config, host_services(1, 0)),
+        Isolation::Process => loader.isolated_policy(component, config, host_services(1, 0)),
+    }
+}
+
+impl Components for Loader {
+    fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
+        let (bundle, _) = self.catalog.find(kind, component)?;
+        Ok(LockedPlugin {
+            name: bundle.manifest.name.clone(),
+            version: bundle.manifest.version.clone(),
+            sha256: bundle.source_sha256.as_ref().unwrap_or(&bundle.sha256).clone(),
+            abi: bundle.stamp.clone(),
+        })
+    }
+    fn env(&self, component: &str, config: &str, isolation: Isolation) -> Result<EnvSpec, Error> {
+        use twinhost_plugin_api::Env as _;
+        match isolation {
+            Isolation::InProcess => Loader::env(self, component, config, host_services(1, 0)),
+            Isolation::Process => self.isolated_env(component, config, host_services(1, 0)),
+        }
+        .map(|env| env.spec())
+    }
+    fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
+        use twinhost_plugin_api::Policy as _;
+        policy(self, component, config, isolation).map(|policy| policy.spec())
+    }
+    fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
+        trial::act_once(&mut policy(self, component, config, isolation)?, env)
+    }
+    fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
+        use twinhost_plugin_api::{Algorithm as _, Policy as _};
+        let mut policy = Loader::policy(self, policy.0, policy.1, host_services(1, 0))?;
+        let differentiable = policy
+            .differentiable()
+            .ok_or_else(|| Error::input("the policy of this recipe cannot be trained: it has no differentiable side"))?;
+        Loader::algorithm(self, component, config, host_services(1, 0), differentiable).map(|algorithm| algorithm.spec())
+    }
+    fn reward(&self, component: &str, config: &str, isolation: Isolation, terms: &Terms) -> Result<RewardSpec, Error> {
+        use twinhost_plugin_api::Reward as _;
+        let reward = match isolation {
+            Isolation::InProcess => Loader::reward(self, component, config, host_services(1, 0), terms),
+            Isolation::Process => self.isolated_reward(component, config, host_services(1, 0)),
+        };
+        reward.map(|reward| reward.spec())
+    }
+    fn filter(&self, component: &str, config: &str, terms: &Terms) -> Result<Vec<String>, Error> {
+        Loader::filter(self, component, config, host_services(1, 0), terms).map(|filter| filter.needs().to_vec())
+    }
+}
