@@ -6,6 +6,7 @@
 //! crashes, hangs and leaks; it is no sandbox: the child may do whatever the user may.
 
 mod memory;
+mod output;
 mod proxies;
 mod remote;
 mod server;

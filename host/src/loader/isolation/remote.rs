@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use twinhost_plugin_api::{Error, ErrorKind, HostServices, Result};
 
 use super::memory::{Direction, SharedMemory};
+use super::output::forward;
 use super::wire::{Reader, Writer};
 use crate::loader::manifest::Kind;
 use crate::loader::probe::{ended, host_binary};
@@ -83,10 +84,14 @@ impl Remote {
         let mut command = Command::new(host);
         command
             .args(["child", "component", "--parent", &std::process::id().to_string()])
-            .stdin(Stdio::from(memory.file().map_err(trouble)?));
+            .stdin(Stdio::from(memory.file().map_err(trouble)?))
+            .stderr(Stdio::piped());
         // Ctrl-C at the terminal is the host's to handle, not the component's.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let child = command.spawn().map_err(trouble)?;
+        let mut child = command.spawn().map_err(trouble)?;
+        if let Some(printed) = child.stderr.take() {
+            forward(printed, self.launch.component.clone());
+        }
         self.launch.status.process.store(child.id(), Ordering::Relaxed);
         self.process = Some(Process { child, memory });
         let launch = self.launch.clone();
