@@ -15,6 +15,7 @@ mod isolation;
 mod libraries;
 mod manifest;
 mod native;
+mod placed;
 mod probe;
 mod sandboxed;
 mod services;

@@ -11,7 +11,7 @@ use super::{Error, Result};
 use crate::data::{Cameras, EpisodeBuffer, Stored};
 use crate::loader::{AlgorithmHandle, Kind, Loader, PolicyHandle, RewardHandle, Terms, host_services};
 use crate::observe::{MetricSink, Progress, RunDir};
-use crate::recipe::{Component, Isolation, Limits, LoadedRecipe, Recipe, Rl};
+use crate::recipe::{Component, Limits, LoadedRecipe, Recipe, Rl};
 use crate::rollout::{Scoring, WatchedEnv, WeightedReward, derive_seed};
 
 /// Times the user asked to stop: once means "finish the step and save", twice means "now".
@@ -179,10 +179,7 @@ pub(super) fn located<T>(
 pub fn create_env(loader: &Loader, recipe: &LoadedRecipe, name: &str, threads: u32) -> Result<WatchedEnv> {
     let env = recipe.recipe.envs.get(name).ok_or_else(|| Error::Unfit(format!("the recipe has no environment `{name}`")))?;
     let services = host_services(threads, derive_seed(recipe.recipe.seed, "env", 0));
-    let created = match env.isolation {
-        Isolation::InProcess => loader.env(&env.component, &env.config.ron, services),
-        Isolation::Process => loader.isolated_env(&env.component, &env.config.ron, services),
-    };
+    let created = loader.placed_env(env.isolation, &env.component, &env.config.ron, services);
     let handle = located(recipe, Kind::Env, &env.component, &env.config, created)?;
     let spec = handle.spec();
     let watch = |(i, filter): (usize, &crate::recipe::Filter)| {
@@ -215,10 +212,7 @@ pub fn create_reward(
 ) -> Result<RewardHandle> {
     let services = host_services(1, derive_seed(recipe.recipe.seed, "reward", index as u64));
     let terms = terms(&recipe.recipe, reward.limits.as_ref(), spec);
-    let created = match reward.isolation {
-        Isolation::InProcess => loader.reward(&reward.component, &reward.config.ron, services, &terms),
-        Isolation::Process => loader.isolated_reward(&reward.component, &reward.config.ron, services),
-    };
+    let created = loader.placed_reward(reward.isolation, &reward.component, &reward.config.ron, services, &terms);
     located(recipe, Kind::Reward, &reward.component, &reward.config, created)
 }
 
@@ -245,10 +239,7 @@ pub fn create_scoring(loader: &Loader, recipe: &LoadedRecipe, stage: &Rl, spec: 
 pub fn create_policy(loader: &Loader, recipe: &LoadedRecipe, threads: u32) -> Result<PolicyHandle> {
     let policy = &recipe.recipe.policy;
     let services = host_services(threads, derive_seed(recipe.recipe.seed, "policy", 0));
-    let created = match policy.isolation {
-        Isolation::InProcess => loader.policy(&policy.component, &policy.config.ron, services),
-        Isolation::Process => loader.isolated_policy(&policy.component, &policy.config.ron, services),
-    };
+    let created = loader.placed_policy(policy.isolation, &policy.component, &policy.config.ron, services);
     located(recipe, Kind::Policy, &policy.component, &policy.config, created)
 }
 
@@ -257,10 +248,7 @@ pub fn create_policy(loader: &Loader, recipe: &LoadedRecipe, threads: u32) -> Re
 /// # Errors
 /// As [`Loader::policy`].
 pub fn create_expert(loader: &Loader, expert: &Component, services: HostServices) -> twinhost_plugin_api::Result<PolicyHandle> {
-    match expert.isolation {
-        Isolation::InProcess => loader.policy(&expert.component, &expert.config.ron, services),
-        Isolation::Process => loader.isolated_policy(&expert.component, &expert.config.ron, services),
-    }
+    loader.placed_policy(expert.isolation, &expert.component, &expert.config.ron, services)
 }
 
 /// Starts of a component's own process, before its failure is the run's.

@@ -3,16 +3,9 @@
 use twinhost_plugin_api::{AlgorithmSpec, EnvSpec, Error, PolicySpec, RewardSpec};
 
 use super::{Components, trial};
-use crate::loader::{Kind, Loader, PolicyHandle, Terms, host_services};
+use crate::loader::{Kind, Loader, Terms, host_services};
 use crate::recipe::Isolation;
 use crate::recipe::lock::LockedPlugin;
-
-fn policy(loader: &Loader, component: &str, config: &str, isolation: Isolation) -> Result<PolicyHandle, Error> {
-    match isolation {
-        Isolation::InProcess => loader.policy(component, config, host_services(1, 0)),
-        Isolation::Process => loader.isolated_policy(component, config, host_services(1, 0)),
-    }
-}
 
 impl Components for Loader {
     fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
@@ -26,18 +19,14 @@ impl Components for Loader {
     }
     fn env(&self, component: &str, config: &str, isolation: Isolation) -> Result<EnvSpec, Error> {
         use twinhost_plugin_api::Env as _;
-        match isolation {
-            Isolation::InProcess => Loader::env(self, component, config, host_services(1, 0)),
-            Isolation::Process => self.isolated_env(component, config, host_services(1, 0)),
-        }
-        .map(|env| env.spec())
+        self.placed_env(isolation, component, config, host_services(1, 0)).map(|env| env.spec())
     }
     fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
         use twinhost_plugin_api::Policy as _;
-        policy(self, component, config, isolation).map(|policy| policy.spec())
+        self.placed_policy(isolation, component, config, host_services(1, 0)).map(|policy| policy.spec())
     }
     fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
-        trial::act_once(&mut policy(self, component, config, isolation)?, env)
+        trial::act_once(&mut self.placed_policy(isolation, component, config, host_services(1, 0))?, env)
     }
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         use twinhost_plugin_api::{Algorithm as _, Policy as _};
@@ -49,10 +38,7 @@ impl Components for Loader {
     }
     fn reward(&self, component: &str, config: &str, isolation: Isolation, terms: &Terms) -> Result<RewardSpec, Error> {
         use twinhost_plugin_api::Reward as _;
-        let reward = match isolation {
-            Isolation::InProcess => Loader::reward(self, component, config, host_services(1, 0), terms),
-            Isolation::Process => self.isolated_reward(component, config, host_services(1, 0)),
-        };
+        let reward = self.placed_reward(isolation, component, config, host_services(1, 0), terms);
         reward.map(|reward| reward.spec())
     }
     fn filter(&self, component: &str, config: &str, terms: &Terms) -> Result<Vec<String>, Error> {
