@@ -157,7 +157,7 @@ fn an_evaluation_goes_on_after_a_crash_and_gives_up_on_one_that_returns() {
     fs::create_dir(&weights).unwrap();
     let evaluate = |config: &str| {
         let path = recipe(folder.path(), config, "");
-        outcome(host(folder.path()).arg("eval").arg(&path).arg("--weights").arg(&weights))
+        outcome(host(folder.path()).env("TWINHOST_PLUGIN_PATH", plugin("misbehave")).arg("eval").arg(&path).arg("--weights").arg(&weights))
     };
     let (code, sound, stderr) = evaluate("()");
     assert_eq!(code, 0, "{stderr}");
@@ -177,7 +177,7 @@ fn an_evaluation_goes_on_after_a_crash_and_gives_up_on_one_that_returns() {
 fn a_crash_at_creation_is_a_mistake_at_the_recipes_line_and_what_is_trained_stays() {
     let folder = tempfile::tempdir().unwrap();
     let path = recipe(folder.path(), "(fault: Segfault, when: Create)", "");
-    let (code, _, stderr) = outcome(host(folder.path()).arg("check").arg(&path));
+    let (code, _, stderr) = outcome(host(folder.path()).env("TWINHOST_PLUGIN_PATH", plugin("misbehave")).arg("check").arg(&path));
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("faulty.ron:3") && stderr.contains("signal 11 (SIGSEGV)"), "{stderr}");
 

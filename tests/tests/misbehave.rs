@@ -117,7 +117,7 @@ fn recipe(folder: &Path, env: &str) -> std::path::PathBuf {
 /// The host, with a cache of its own, so that every library is opened for the first time.
 fn fresh_host(folder: &Path) -> Command {
     let mut command = host(folder);
-    command.env("XDG_CACHE_HOME", folder.join("xdg-cache"));
+    command.env("XDG_CACHE_HOME", folder.join("xdg-cache")).env("TWINHOST_PLUGIN_PATH", plugin("misbehave"));
     command
 }
 
