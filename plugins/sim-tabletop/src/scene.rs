@@ -72,10 +72,9 @@ fn table_tops(gap: &Gap, patterns: &[f64]) -> (String, String) {
 <material name="table{i}" texture="table{i}" texrepeat="14 14" texuniform="false" specular="0" shininess="0"/>
 "#
         );
-        let _ = write!(
+        let _ = writeln!(
             tops,
-            r#"<geom name="table_top{i}" type="box" pos="-0.1 0 -0.02" size="0.7 0.7 0.02" material="table{i}" rgba="{colour}" {GHOST}/>
-"#
+            r#"<geom name="table_top{i}" type="box" pos="-0.1 0 -0.02" size="0.7 0.7 0.02" material="table{i}" rgba="{colour}" {GHOST}/>"#
         );
     }
     (assets, tops)
