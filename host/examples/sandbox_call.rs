@@ -8,12 +8,13 @@
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use twinhost::loader::{Catalog, Kind, Loader, Terms, host_services};
 use twinhost_plugin_api::v1::reward::boxed;
 use twinhost_plugin_api::{Batch, Error, Result, Reward, RewardSpec, Tensor, names};
 
 const ROUNDS: usize = 7;
+const LONG_ENOUGH: Duration = Duration::from_millis(100);
 const WIDTH: usize = 32;
 const GOAL: [f32; 3] = [0.5, 0.0, 0.1];
 const LANGUAGES: [&str; 4] = ["rust", "c", "python", "js"];
@@ -50,11 +51,18 @@ fn busy() -> f64 {
     text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(f64::NAN)
 }
 
-/// Nanoseconds per call: the fastest of several rounds of about a tenth of a second each.
+/// Nanoseconds per call: the fastest of several rounds.
 fn measure(mut call: impl FnMut()) -> f64 {
-    let first = Instant::now();
-    (0..10).for_each(|_| call());
-    let calls = (1e9 / first.elapsed().as_nanos() as f64).clamp(10.0, 1e6) as u32;
+    let mut calls = 1;
+    // Doubled until a round is long enough for the clock; what the first calls find cold is over by then.
+    loop {
+        let started = Instant::now();
+        (0..calls).for_each(|_| call());
+        if started.elapsed() > LONG_ENOUGH {
+            break;
+        }
+        calls *= 2;
+    }
     let mut round = || {
         let started = busy();
         (0..calls).for_each(|_| call());

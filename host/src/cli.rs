@@ -104,8 +104,8 @@ impl Overrides {
     /// As `PATH=VALUE`; a wrong value is told like one in the recipe.
     pub fn sets(&self) -> Vec<String> {
         let word = |given: &String| {
-            let known = [Permission::Clock, Permission::Random].map(|p| format!("{p:?}"));
-            known.into_iter().find(|k| k.eq_ignore_ascii_case(given)).unwrap_or_else(|| given.clone())
+            let mut known = Permission::ALL.iter().map(|p| format!("{p:?}"));
+            known.find(|k| k.eq_ignore_ascii_case(given)).unwrap_or_else(|| given.clone())
         };
         let mut sets = self.set.clone();
         if !self.grant.is_empty() {

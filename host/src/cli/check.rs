@@ -21,7 +21,7 @@ use crate::loader::{Kind, Terms};
 use crate::pipeline::{named, terms};
 use crate::recipe::diagnostics::closest;
 use crate::recipe::lock::{Lock, LockedPlugin};
-use crate::recipe::{Config, Finding, Isolation, LoadedRecipe, Recipe, RecipeErrors};
+use crate::recipe::{Config, Finding, Isolation, LoadedRecipe, Recipe, RecipeErrors, Reference};
 
 #[derive(Args, Debug)]
 pub struct CheckArgs {
@@ -116,9 +116,9 @@ pub fn shown(errors: RecipeErrors) -> Failure {
 /// The plugins a recipe's components come from; components that no plugin provides are left out.
 pub fn locked_plugins(components: &dyn Components, loaded: &LoadedRecipe) -> Vec<LockedPlugin> {
     // What may change while a run goes on does not hold the run to its former self.
-    let live: Vec<&str> =
-        loaded.recipe.stages.rl.iter().flat_map(|rl| &rl.rewards).filter(|reward| reward.live).map(|reward| &*reward.component).collect();
-    let fixed = named(&loaded.recipe).into_iter().filter(|(kind, name)| *kind != Kind::Reward || !live.contains(&&***name));
+    let rewards = || loaded.recipe.stages.rl.iter().flat_map(|rl| &rl.rewards);
+    let is_live = |kind, name: &Reference| kind == Kind::Reward && rewards().any(|reward| reward.live && reward.component == *name);
+    let fixed = named(&loaded.recipe).into_iter().filter(|&(kind, name)| !is_live(kind, name));
     let plugins: BTreeSet<LockedPlugin> = fixed.filter_map(|(kind, name)| components.plugin(kind, name).ok()).collect();
     plugins.into_iter().collect()
 }
@@ -248,7 +248,7 @@ impl Check<'_> {
                 let help = format!("it has: {}", there.join(", "));
                 self.report("policy.config", format!("the policy reads `{feature}`, which environment `{name}` does not have"), Some(help));
             }
-            if self.findings.len() > found {
+            if self.findings.len() > found || spec.parameters > trial::LARGE {
                 continue;
             }
             if let Err(e) = self.components.trial(&policy.component, &policy.config.ron, policy.isolation, env) {

@@ -51,7 +51,7 @@ pub struct Bundle {
     /// A WebAssembly component, which runs in the sandbox; otherwise a native library.
     pub sandboxed: bool,
     pub origin: &'static str,
-    /// Of the sources, if the host built it from them itself.
+    /// Of what it is made from, if it was named by its file; the sources, where the host builds it itself.
     pub source_sha256: Option<String>,
 }
 

@@ -116,7 +116,9 @@ impl Loader {
         let create = || match code {
             Code::Library(module) => module.create_env()(name.into(), config.into(), services),
             Code::Component(bundle) => {
-                sandboxed::start(&self.programs, bundle, config, &services, &self.terms(), GuestEnv::start).map(env::boxed).into()
+                sandboxed::start(&self.programs, (bundle, Kind::Env), config, &services, &self.terms(), GuestEnv::start)
+                    .map(env::boxed)
+                    .into()
             }
         };
         let handle = EnvHandle::new(Kind::Env, name, self.hang_after, create, |inner| inner.spec())?;
@@ -198,7 +200,9 @@ impl Loader {
         let create = || match code {
             Code::Library(module) => module.create_policy()(name.into(), config.into(), services),
             Code::Component(bundle) => {
-                sandboxed::start(&self.programs, bundle, config, &services, &self.terms(), GuestPolicy::start).map(policy::boxed).into()
+                sandboxed::start(&self.programs, (bundle, Kind::Policy), config, &services, &self.terms(), GuestPolicy::start)
+                    .map(policy::boxed)
+                    .into()
             }
         };
         PolicyHandle::new(Kind::Policy, name, self.hang_after, create, |inner| inner.spec())
@@ -212,7 +216,9 @@ impl Loader {
         let create = || match code {
             Code::Library(module) => module.create_reward()(name.into(), config.into(), services),
             Code::Component(bundle) => {
-                sandboxed::start(&self.programs, bundle, config, &services, terms, GuestReward::start).map(reward::boxed).into()
+                sandboxed::start(&self.programs, (bundle, Kind::Reward), config, &services, terms, GuestReward::start)
+                    .map(reward::boxed)
+                    .into()
             }
         };
         RewardHandle::new(Kind::Reward, name, self.hang_after, create, |inner| inner.spec())

@@ -9,6 +9,10 @@ use super::native::Loader;
 use super::wasm::{GuestFilter, Program, Programs, Setup, metering};
 use crate::recipe::{Limits, Permission, json};
 
+/// Instructions of a call, and the time of a reward's, where the recipe says nothing.
+const FUEL: u64 = 1_000_000_000;
+const REWARD_DEADLINE_MS: u64 = 2000;
+
 /// What a recipe says about a component besides its configuration. Native components are not told: they know their surroundings.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
@@ -23,7 +27,7 @@ pub struct Terms {
 /// If its file is not valid, it does not start, or it refuses its configuration.
 pub(super) fn start<T>(
     programs: &Programs,
-    bundle: &Bundle,
+    (bundle, kind): (&Bundle, Kind),
     config: &str,
     services: &HostServices,
     terms: &Terms,
@@ -31,8 +35,9 @@ pub(super) fn start<T>(
 ) -> Result<T> {
     let refuse =
         |reason: String| Error::new(ErrorKind::Io, format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()));
-    let program = programs.load(&bundle.library, &bundle.sha256, metering(&terms.limits)).map_err(refuse)?;
-    if let Some(missing) = asked(bundle).find(|permission| !terms.limits.grants.contains(permission)) {
+    let limits = bounded(&terms.limits, kind);
+    let program = programs.load(&bundle.library, &bundle.sha256, metering(&limits)).map_err(refuse)?;
+    if let Some(missing) = asked(bundle).find(|permission| !limits.grants.contains(permission)) {
         return Err(refuse(format!(
             "asks for `{missing:?}`, which nobody granted it: run with `--grant {missing:?}`, or write `grants: [{missing:?}]` into the recipe's \
              `sandbox` or the component's `limits`, if you trust it with that"
@@ -41,7 +46,19 @@ pub(super) fn start<T>(
     let config = json::from_ron(config).map_err(|e| Error::new(ErrorKind::InvalidConfig, e))?;
     let environment = terms.environment.as_ref().map_or(Ok("{}".to_owned()), serde_json::to_string);
     let environment = environment.map_err(|e| Error::internal(format!("the environment's description is no JSON: {e}")))?;
-    start(program, terms.limits.clone(), Setup { config: config.to_string(), environment, seed: services.seed })
+    start(program, limits, Setup { config: config.to_string(), environment, seed: services.seed })
+}
+
+/// With an end to every call. What takes part in control is stopped by the count of its instructions, as in every other run; scores for training
+/// have time enough that only one that hangs runs out of it, and are not slowed down by counting.
+fn bounded(limits: &Limits, kind: Kind) -> Limits {
+    let mut limits = limits.clone();
+    match (limits.fuel, limits.deadline_ms) {
+        (None, None) if kind == Kind::Reward => limits.deadline_ms = Some(REWARD_DEADLINE_MS),
+        (None, None) => limits.fuel = Some(FUEL),
+        _ => {}
+    }
+    limits
 }
 
 /// What the components of a bundle ask for.
@@ -60,7 +77,29 @@ impl Loader {
             return Err(Error::unsupported(format!("plugin `{}`: a filter is a sandboxed component, not a library", bundle.manifest.name)));
         }
         let environment = terms.environment.as_ref().ok_or_else(|| Error::input("a filter watches an environment, and none is given"))?;
-        let guest = start(&self.programs, bundle, config, &services, terms, GuestFilter::start)?;
+        let guest = start(&self.programs, (bundle, Kind::Filter), config, &services, terms, GuestFilter::start)?;
         FilterHandle::new(&component.name, Box::new(guest), environment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_has_an_end_of_one_kind() {
+        let ends = |limits: &Limits, kind| {
+            let bounded = bounded(limits, kind);
+            (bounded.fuel, bounded.deadline_ms)
+        };
+        let silent = Limits::default();
+        assert_eq!(ends(&silent, Kind::Reward), (None, Some(2000)));
+        for kind in [Kind::Env, Kind::Filter, Kind::Policy] {
+            assert_eq!(ends(&silent, kind), (Some(1_000_000_000), None));
+        }
+        let (fuel, clock) = (Limits { fuel: Some(5000), ..silent.clone() }, Limits { deadline_ms: Some(7), ..silent });
+        for kind in [Kind::Reward, Kind::Filter] {
+            assert_eq!((ends(&fuel, kind), ends(&clock, kind)), ((Some(5000), None), (None, Some(7))));
+        }
     }
 }

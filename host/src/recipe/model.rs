@@ -109,11 +109,12 @@ record! {
     /// What a sandboxed component may use. A call that wants more fails, and with it the component.
     pub struct Limits {
         /// Instructions per call. The count is the same in every run, so a limit decides nothing that a repetition would decide otherwise.
-        fuel: u64 = 1000000000 where between(1000.0, 1e15);
+        /// 1000000000 for whatever takes part in control (environments, filters, policies), if nothing is said.
+        fuel: Option<u64> = None where between(1000.0, 1e15);
         /// Memory in all, MiB.
         memory_mib: u64 = 256 where between(1.0, 65536.0);
         /// Instead of counting instructions, stop a call after this time, ms. Quicker per instruction, but whether a slow call fails depends on the
-        /// machine's load, so a run may not repeat.
+        /// machine's load. 2000 for rewards, if nothing is said.
         deadline_ms: Option<u64> = None where between(1.0, 3600000.0);
         /// What it may be given if its own manifest asks for it; what `sandbox` grants, every component may have.
         grants: Vec<Permission> = [];
@@ -393,7 +394,7 @@ impl Decode for Overlay {
 impl Default for Limits {
     /// What a recipe that says nothing gets.
     fn default() -> Self {
-        Self { fuel: 1_000_000_000, memory_mib: 256, deadline_ms: None, grants: Vec::new() }
+        Self { fuel: None, memory_mib: 256, deadline_ms: None, grants: Vec::new() }
     }
 }
 

@@ -18,6 +18,7 @@ pub fn check(recipe: &Recipe, root: &Node) -> Vec<Finding> {
     rules.rewards();
     rules.evaluation();
     rules.isolation();
+    rules.limits();
     rules.files();
     rules.findings
 }
@@ -131,6 +132,24 @@ impl Rules<'_> {
         if trained && self.recipe.policy.isolation == Isolation::Process {
             let message = "a policy that is trained cannot live in a process of its own: gradients do not cross between processes";
             self.report("policy.isolation", message, REMEDY);
+        }
+    }
+
+    /// A sandboxed call is stopped in one way.
+    fn limits(&mut self) {
+        let envs = self.recipe.envs.iter().flat_map(|(name, env)| {
+            let filters = env.filters.iter().enumerate();
+            filters.map(move |(i, filter)| (format!("envs.{name}.filters[{i}].limits"), filter.limits.as_ref()))
+        });
+        let rewards = self.recipe.stages.rl.iter().flat_map(|rl| rl.rewards.iter().enumerate());
+        let rewards = rewards.map(|(i, reward)| (format!("stages.rl.rewards[{i}].limits"), reward.limits.as_ref()));
+        let all = std::iter::once(("sandbox".to_owned(), Some(&self.recipe.sandbox))).chain(envs).chain(rewards);
+        let twice: Vec<String> = all
+            .filter(|(_, limits)| limits.is_some_and(|limits| limits.fuel.is_some() && limits.deadline_ms.is_some()))
+            .map(|(path, _)| format!("{path}.deadline_ms"))
+            .collect();
+        for path in twice {
+            self.report(&path, "a call is stopped by the clock or by its fuel, and both are given", "keep one of `deadline_ms` and `fuel`");
         }
     }
 

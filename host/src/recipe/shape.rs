@@ -263,6 +263,11 @@ macro_rules! choice {
             $($(#[doc = $word_doc])* $word,)*
         }
 
+        impl $choice {
+            /// Every word, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$word),*];
+        }
+
         impl $crate::recipe::shape::Decode for $choice {
             fn shape() -> $crate::recipe::shape::Shape {
                 $crate::recipe::shape::Shape::Choice(&[$((stringify!($word), concat!($($word_doc),*))),*])

@@ -94,7 +94,7 @@ fn limits_have_one_set_of_defaults() {
     let loaded = load(&edit(&[("iterations: 40", "rewards: [(component: \"near\", limits: (fuel: 5000))]")]), &[], None).unwrap();
     assert_eq!(loaded.recipe.sandbox, Limits::default());
     let rewards = &loaded.recipe.stages.rl.as_ref().unwrap().rewards;
-    assert_eq!(rewards[0].limits, Some(Limits { fuel: 5000, ..Limits::default() }));
+    assert_eq!(rewards[0].limits, Some(Limits { fuel: Some(5000), ..Limits::default() }));
     assert_eq!((rewards[0].weight, rewards[0].on_error), (1.0, OnError::Stop));
 }
 
@@ -201,6 +201,18 @@ fn fields_that_must_fit_each_other() {
         ],
     );
     check(&[("iterations: 40", "env_reward_weight: 0, rewards: [(component: \"near\")]")], &[]);
+    let one_stop = "a call is stopped by the clock or by its fuel, and both are given (keep one of `deadline_ms` and `fuel`)";
+    check(
+        &[
+            ("seed: 7", "seed: 7, sandbox: (fuel: 5000, deadline_ms: 9)"),
+            (
+                "\"tabletop\", config: (task: PickPlace, twin: Real)",
+                "\"tabletop\", filters: [(component: \"slow\", limits: (deadline_ms: 9))]",
+            ),
+            ("iterations: 40", "rewards: [(component: \"near\"), (component: \"far\", limits: (fuel: 5000, deadline_ms: 9))]"),
+        ],
+        &[&format!("3:49 sandbox.deadline_ms: {one_stop}"), &format!("15:98 stages.rl.rewards[1].limits.deadline_ms: {one_stop}")],
+    );
     check(&[("(2, 4)", "(4, 2)")], &["12:48 stages.demos.sim.offset_range: the least offset 4 is above the most 2 (write (2, 4))"]);
     check(
         &[("episodes: 30)", "episodes: 3)")],

@@ -8,7 +8,7 @@ use twinhost_plugin_api::{ErrorKind, Reward as _, names};
 use super::guests::{Shelf, component, manifest, misbehaving, reward_with, transition, with_manifest};
 
 fn limits() -> Limits {
-    Limits { fuel: 10_000_000, memory_mib: 16, ..Limits::default() }
+    Limits { fuel: Some(10_000_000), memory_mib: 16, ..Limits::default() }
 }
 
 /// Scores with a faulty reward and returns what the host says about it.
@@ -36,7 +36,7 @@ fn check(name: &str, words: &[&str]) {
 #[test]
 fn endless_loops_end() {
     check("endless_loop", &["used up its fuel of 10000000 instructions", "`limits.fuel`", "!score"]);
-    let by_clock = fault("endless_loop", Limits { deadline_ms: Some(5), ..limits() });
+    let by_clock = fault("endless_loop", Limits { fuel: None, deadline_ms: Some(5), ..limits() });
     assert!(by_clock.contains("did not end within 5 ms") && by_clock.contains("`limits.deadline_ms`"), "{by_clock}");
 }
 
@@ -102,7 +102,7 @@ fn a_refused_configuration_names_its_field() {
 fn fuel_is_counted_the_same_every_time() {
     let shelf = Shelf::new("Reward", "healthy", reward_with(""));
     let enough = |fuel: u64| {
-        let mut reward = shelf.reward("healthy", "", Limits { fuel, ..limits() })?;
+        let mut reward = shelf.reward("healthy", "", Limits { fuel: Some(fuel), ..limits() })?;
         reward.score(&transition(1.0, 2.0)).map(drop)
     };
     // The least fuel that is enough, by bisection, twice.

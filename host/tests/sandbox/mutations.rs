@@ -77,7 +77,7 @@ fn feed(file: &Path) -> &'static str {
         return "a sound library";
     }
     let (kind, name) = (bundle.manifest.components[0].kind, bundle.manifest.components[0].name.clone());
-    let limits = Limits { fuel: 1_000_000, memory_mib: 8, ..Limits::default() };
+    let limits = Limits { fuel: Some(1_000_000), memory_mib: 8, ..Limits::default() };
     let terms = Terms { limits: limits.clone(), environment: Some(environment()) };
     let services = host_services(1, 0);
     let transition = transition(1.0, 2.0);

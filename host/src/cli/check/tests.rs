@@ -91,7 +91,7 @@ impl Components for Shelf {
     fn reward(&self, component: &str, config: &str, _: Isolation, terms: &Terms) -> Result<RewardSpec, Error> {
         assert_eq!(terms.environment.as_ref().unwrap().control_hz, 10.0);
         if config != "()" {
-            return Err(Error::config("goal", format!("must be above 0 (fuel {})", terms.limits.fuel)));
+            return Err(Error::config("goal", format!("must be above 0 (fuel {:?})", terms.limits.fuel)));
         }
         let camera = if component == "seeing" { "observation.images.wrist" } else { "final.observation.images.base" };
         Ok(RewardSpec { needs: vec![camera.into(), "action".into(), "next.success".into(), "task".into()], decides_success: false })
@@ -286,7 +286,7 @@ fn rewards_and_filters_are_created_and_must_find_what_they_read() {
     check(
         rl,
         &with("rewards: [(component: \"near\", config: (goal: 0), limits: (fuel: 5000))]"),
-        &["8:90 stages.rl.rewards[0].config.goal: must be above 0 (fuel 5000)"],
+        &["8:90 stages.rl.rewards[0].config.goal: must be above 0 (fuel Some(5000))"],
     );
     check(
         rl,

@@ -20,7 +20,8 @@ pub fn explain(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits) 
 fn sentence(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits) -> String {
     match (error.downcast_ref::<Trap>(), allowance.denied()) {
         (Some(Trap::OutOfFuel), _) => {
-            format!("used up its fuel of {} instructions: it does not end, or it needs a higher `limits.fuel`", limits.fuel)
+            let fuel = limits.fuel.unwrap_or_default();
+            format!("used up its fuel of {fuel} instructions: it does not end, or it needs a higher `limits.fuel`")
         }
         (Some(Trap::Interrupt), _) => {
             let ms = limits.deadline_ms.unwrap_or_default();

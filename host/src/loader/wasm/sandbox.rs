@@ -158,7 +158,7 @@ impl<W: World> Sandbox<W> {
     fn meter(&self, store: &mut Store<Allowance>, calls: u64) -> Result<()> {
         match self.metering {
             Metering::Fuel => {
-                let fuel = self.limits.fuel.saturating_mul(calls);
+                let fuel = self.limits.fuel.unwrap_or_default().saturating_mul(calls);
                 store.set_fuel(fuel).map_err(|e| Error::internal(format!("the fuel gauge does not work: {e:#}")))
             }
             Metering::Deadline => {
