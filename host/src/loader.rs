@@ -30,7 +30,7 @@ pub use filter::{Filter, FilterHandle, Proposal, Reviewed, Veto};
 pub use handles::{AlgorithmHandle, EnvHandle, PolicyHandle, RewardHandle};
 pub use inspection::{Inspection, Refusal, inspect};
 pub use isolation::serve;
-pub use libraries::{NativeLibrary, locate};
+pub use libraries::{NativeLibrary, build_variables, locate};
 pub use manifest::{ComponentEntry, Example, Kind, Manifest, Requirement};
 pub use native::Loader;
 pub use probe::{open_and_tell, open_in_child, set_host_binary};

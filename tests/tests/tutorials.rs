@@ -1,7 +1,7 @@
 //! Every tutorial does what it says: its files are written and its commands run, in an empty folder, as a reader would.
 //!
 //! A block ```` ```sh ```` is run by bash and has to succeed; ```` ```sh fails=WORD ```` has to fail with WORD in what it says. A block with `file=PATH` is
-//! written there. Other blocks are for reading.
+//! written there, ```` ```diff in=FOLDER ```` is applied there. Other blocks are for reading.
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::fs;
@@ -33,7 +33,12 @@ fn bash(folder: &Path, script: &str) -> (i32, String) {
     let path = std::env::join_paths(std::iter::once(built()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())));
     let mut command = Command::new("bash");
     command.current_dir(folder).args(["-euo", "pipefail", "-c", script]).env("PATH", path.unwrap());
-    command.env_remove("TWINHOST_PLUGIN_PATH").env("XDG_DATA_HOME", folder.join("xdg-data"));
+    command
+        .env_remove("TWINHOST_PLUGIN_PATH")
+        .env("XDG_DATA_HOME", folder.join("xdg-data"))
+        .env("XDG_CONFIG_HOME", folder.join("xdg-config"));
+    // What native plugins depend on is compiled once for all of them; how fast they are is not looked at.
+    command.env("CARGO_TARGET_DIR", built().parent().unwrap().join("outside"));
     let (code, said, complaint) = outcome(&mut command);
     (code, said + &complaint)
 }
@@ -53,6 +58,10 @@ fn follow(name: &str, language: Language) {
             let path = folder.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, body).unwrap();
+        } else if let Some(within) = words.strip_prefix("diff in=") {
+            fs::write(folder.path().join("change.diff"), body).unwrap();
+            let (code, said) = bash(folder.path(), &format!("git apply -p0 --recount --directory={within} change.diff"));
+            assert_eq!(code, 0, "{name}: this change does not fit:\n{said}");
         } else if words == "sh" {
             let (code, said) = bash(folder.path(), &body);
             assert_eq!(code, 0, "{name}: this failed:\n{body}\n{said}");
@@ -84,6 +93,26 @@ fn policy_in_python() {
 #[test]
 fn env_in_python() {
     follow("env-in-python.md", Language::Python);
+}
+
+#[test]
+fn robot_in_rust() {
+    follow("robot-in-rust.md", Language::Native);
+}
+
+#[test]
+fn camera_in_rust() {
+    follow("camera-in-rust.md", Language::Native);
+}
+
+#[test]
+fn teleop_in_rust() {
+    follow("teleop-in-rust.md", Language::Native);
+}
+
+#[test]
+fn algorithm_in_rust() {
+    follow("algorithm-in-rust.md", Language::Native);
 }
 
 #[test]

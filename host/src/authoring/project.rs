@@ -7,7 +7,7 @@ use super::cache::write_whole;
 use super::error::{During as _, Error, Result};
 use super::guest::Guest;
 use super::tools;
-use crate::loader::{Kind, Manifest};
+use crate::loader::{Kind, Manifest, build_variables};
 
 /// A folder with a `plugin.ron`.
 #[derive(Debug)]
@@ -138,6 +138,9 @@ fn native_library(project: &Project) -> Result<PathBuf> {
     }
     let mut command = tools::cargo("a native plugin")?;
     command.args(["build", "--release", "--lib", "--message-format=json-render-diagnostics", "--manifest-path"]).arg(&cargo_toml);
+    for requirement in &project.manifest.requires {
+        command.envs(build_variables(requirement).map_err(Error::Project)?);
+    }
     let output = tools::run("cargo", &mut command, &project.folder)?;
     let libraries: Vec<PathBuf> = cargo_artefacts(&output.stdout).filter(|path| path.extension().is_some_and(|e| e == "so")).collect();
     let wanted = &project.manifest.library;

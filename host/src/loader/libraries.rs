@@ -49,6 +49,22 @@ fn known(requirement: &Requirement) -> Known {
     }
 }
 
+/// Variables with which a crate that needs the library is compiled; none if the user has set them.
+///
+/// # Errors
+/// As [`locate`].
+pub fn build_variables(requirement: &Requirement) -> Result<Vec<(&'static str, PathBuf)>, String> {
+    let known = known(requirement);
+    if std::env::var_os(known.variable).is_some() {
+        return Ok(Vec::new());
+    }
+    let found = locate(requirement)?.folder;
+    let root = if known.under.is_empty() { found.as_path() } else { found.parent().unwrap_or(&found) };
+    // As in every wheel of PyTorch since 2.6.
+    let abi = matches!(requirement, Requirement::Libtorch(_)).then(|| ("LIBTORCH_CXX11_ABI", "1".into()));
+    Ok(std::iter::once((known.variable, root.to_path_buf())).chain(abi).collect())
+}
+
 // Requirements come from a handful of manifests and live as long as the process.
 fn leak(text: &str) -> &'static str {
     Box::leak(text.to_string().into_boxed_str())
