@@ -1,9 +1,9 @@
 //! What a call of a component costs, by the way it is built in: directly in Rust, through the plugin interface, and as a sandboxed component in
-//! each language of `host plugin new`, all in one run.
+//! each language of `host plugin new`, beside a plain function in Python, all in one run.
 //!
-//! `cargo run -p twinhost --example sandbox_call` after `cargo build -p twinhost`. The component is the reward of the templates, `1 - tanh(5 * distance to a
-//! goal)`, on a state of 32 numbers, for one transition and for a batch of 256. A language whose tools are not on this machine is left out,
-//! with the reason. With arguments `NAME=FILE.wasm` those rewards are measured instead.
+//! `cargo run -p twinhost --example sandbox_call` after `cargo build -p twinhost`. Two rewards: that of the templates, `1 - tanh(5 * distance to a
+//! goal)`, on a state of 32 numbers, for one transition and for a batch of 256; and the mean brightness of a 128x128 RGB picture. A language whose
+//! tools are not on this machine is left out, with the reason. With arguments `NAME=FILE.wasm` those rewards are measured instead of the templates'.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,27 @@ const ROUNDS: usize = 7;
 const LONG_ENOUGH: Duration = Duration::from_millis(100);
 const WIDTH: usize = 32;
 const GOAL: [f32; 3] = [0.5, 0.0, 0.1];
-const LANGUAGES: [&str; 4] = ["rust", "c", "python", "js"];
+const IMAGE: &str = "observation.images.base";
+
+/// Language, its main file in a project, and the brightness in it.
+const LANGUAGES: [(&str, &str, &str); 4] = [
+    ("rust", "src/lib.rs", include_str!("brightness/lib.rs")),
+    ("c", "reward.c", include_str!("brightness/reward.c")),
+    ("python", "reward.py", include_str!("brightness/reward.py")),
+    ("js", "reward.js", include_str!("brightness/reward.js")),
+];
+
+/// The template's reward as a function of lists, without a sandbox: prints nanoseconds per call of the fastest round.
+const PLAIN_PYTHON: &str = "\
+import math, timeit
+goal, scale, state = [0.5, 0.0, 0.1], 5.0, [i * 0.01 for i in range(32)]
+def score(state):
+    distance = math.dist(state[:3], goal)
+    if not math.isfinite(distance):
+        raise ValueError
+    return [1.0 - math.tanh(scale * distance)], distance
+print(1e9 * min(timeit.repeat(lambda: score(state), number=100000, repeat=7)) / 100000)
+";
 
 /// The reward of the templates, linked directly.
 struct Near;
@@ -42,6 +62,23 @@ impl Reward for Near {
         let mean = sum / state.dim(0) as f32;
         let rewards = Tensor::from_vec(rewards, &[state.dim(0), steps]);
         Ok(Batch::new().with(names::REWARD, rewards).with(format!("{}distance", names::METRICS), Tensor::from_vec(vec![mean], &[1])))
+    }
+}
+
+/// The mean brightness, linked directly.
+struct Bright;
+
+impl Reward for Bright {
+    fn spec(&self) -> RewardSpec {
+        RewardSpec { needs: vec![IMAGE.into()], decides_success: false }
+    }
+    fn score(&mut self, transition: &Batch) -> Result<Batch> {
+        let image = transition.get(IMAGE)?;
+        let steps = transition.get(names::REWARD)?.dim(1);
+        let bright = |picture: &[u8]| picture.iter().map(|&p| u32::from(p)).sum::<u32>() as f32 / (255.0 * image.row_len() as f32);
+        let rewards = image.as_slice::<u8>()?.chunks_exact(image.row_len()).flat_map(|picture| std::iter::repeat_n(bright(picture), steps));
+        let rewards = Tensor::from_vec(rewards.collect(), &[image.dim(0), steps]);
+        Ok(Batch::new().with(names::REWARD, rewards))
     }
 }
 
@@ -81,11 +118,21 @@ fn transition(rows: usize) -> Batch {
         .with(names::TERMINATED, Tensor::zeros::<bool>(&[rows, 1]))
 }
 
+fn picture() -> Batch {
+    let pixels = (0..128 * 128 * 3).map(|i| (i % 251) as u8).collect();
+    transition(1).with(IMAGE, Tensor::from_vec(pixels, &[1, 128, 128, 3]))
+}
+
+fn scored_image(name: &str, mut score: impl FnMut(&Batch)) {
+    let transition = picture();
+    println!("image_{name} {:.0} ns (128x128 RGB)", measure(|| score(black_box(&transition))));
+}
+
 fn scored(name: &str, mut score: impl FnMut(&Batch)) {
     for (rows, aim) in [(1, aim(name)), (256, batch_aim(name))] {
         let transition = transition(rows);
         let ns = measure(|| score(black_box(&transition)));
-        println!("score_{rows}_{name} {ns:.1} ns {aim}");
+        println!("score_{rows}_{name} {ns:.0} ns {aim}");
     }
 }
 
@@ -101,29 +148,48 @@ fn batch_aim(name: &str) -> &'static str {
     if name == "wasm_rust" { "(aim: at most twice the plugin)" } else { "" }
 }
 
-/// Makes and packs the template of a language with the host binary beside the plugins; returns the component file.
-fn guest(host: &Path, language: &str, folder: &Path) -> std::result::Result<PathBuf, String> {
-    let (project, packed) = (folder.join(language), folder.join(format!("{language}_packed")));
+/// Plain Python on this machine.
+fn plain_python() -> std::result::Result<(), String> {
+    let output = Command::new("python3").args(["-c", PLAIN_PYTHON]).output().map_err(|e| e.to_string())?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let ns: f64 = said.trim().parse().map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    println!("score_1_python_function {ns:.0} ns (lists, no sandbox)");
+    Ok(())
+}
+
+/// Makes a project from a language's template, with another main file if one is given, and packs it with the host binary beside the plugins;
+/// returns the component file.
+fn guest(host: &Path, language: &str, main: Option<(&str, &str)>, folder: &Path) -> std::result::Result<PathBuf, String> {
+    let name = if main.is_some() { "bright" } else { "near" };
+    let (project, packed) = (folder.join(format!("{name}_{language}")), folder.join(format!("{name}_{language}_packed")));
     std::fs::create_dir_all(&packed).map_err(|e| e.to_string())?;
     let run = |command: &mut Command| {
         let output = command.output().map_err(|e| e.to_string())?;
         if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
     };
-    run(Command::new(host).args(["plugin", "new", "--kind", "reward", "--lang", language, "near", "--into"]).arg(&project))?;
+    run(Command::new(host).args(["plugin", "new", "--kind", "reward", "--lang", language, name, "--into"]).arg(&project))?;
+    if let Some((file, text)) = main {
+        std::fs::write(project.join(file), text).map_err(|e| e.to_string())?;
+    }
     run(Command::new(host).args(["plugin", "pack"]).arg(&project).arg("--into").arg(&packed))?;
     let mut files = std::fs::read_dir(&packed).map_err(|e| e.to_string())?.flatten().map(|entry| entry.path());
     files.find(|file| file.extension().is_some_and(|e| e == "wasm")).ok_or_else(|| "nothing was packed".to_owned())
 }
 
-/// Measures the reward in a component file.
-fn sandboxed(language: &str, file: PathBuf) -> std::result::Result<(), String> {
+/// The reward in a component file.
+fn sandboxed(file: PathBuf) -> std::result::Result<impl FnMut(&Batch), String> {
     let loader = Loader::of(Catalog::only(&[file]));
     let found = loader.catalog.components(Kind::Reward).next().map(|(_, component)| component.name.clone());
     let name = found.ok_or_else(|| format!("no reward in the file: {:?}", loader.catalog.candidates))?;
     let mut reward = loader.reward(&name, "", host_services(1, 0), &Terms::default()).map_err(|e| e.to_string())?;
-    reward.score(&transition(1)).map_err(|e| e.to_string())?;
-    scored(&format!("wasm_{language}"), |transition| drop(black_box(reward.score(transition))));
-    Ok(())
+    reward.score(&picture()).map_err(|e| e.to_string())?;
+    Ok(move |transition: &Batch| drop(black_box(reward.score(transition))))
+}
+
+fn report(what: &str, outcome: std::result::Result<(), String>) {
+    if let Err(reason) = outcome {
+        eprintln!("{what} is left out: {reason}");
+    }
 }
 
 fn main() -> ExitCode {
@@ -136,6 +202,11 @@ fn main() -> ExitCode {
     scored("direct", |transition| drop(black_box(near.score(transition))));
     let mut plugin = boxed(Near);
     scored("plugin", |transition| drop(black_box(plugin.score(transition))));
+    let mut bright: Box<dyn Reward> = Box::new(Bright);
+    scored_image("direct", |transition| drop(black_box(bright.score(transition))));
+    let mut plugin = boxed(Bright);
+    scored_image("plugin", |transition| drop(black_box(plugin.score(transition))));
+    report("plain Python", plain_python());
     let folder = match tempfile::tempdir() {
         Ok(folder) => folder,
         Err(error) => {
@@ -145,16 +216,14 @@ fn main() -> ExitCode {
     };
     let given: Vec<(String, PathBuf)> =
         std::env::args().skip(1).filter_map(|arg| arg.split_once('=').map(|(name, file)| (name.to_owned(), file.into()))).collect();
-    let report = |language: &str, outcome: std::result::Result<(), String>| {
-        if let Err(reason) = outcome {
-            eprintln!("{language} is left out: {reason}");
-        }
-    };
-    for (language, file) in &given {
-        report(language, sandboxed(language, file.clone()));
+    for (name, file) in &given {
+        report(name, sandboxed(file.clone()).map(|score| scored(&format!("wasm_{name}"), score)));
     }
-    for language in LANGUAGES.into_iter().filter(|_| given.is_empty()) {
-        report(language, guest(&host, language, folder.path()).and_then(|file| sandboxed(language, file)));
+    for (language, file, brightness) in LANGUAGES.into_iter().filter(|_| given.is_empty()) {
+        let name = format!("wasm_{language}");
+        let made = |main| guest(&host, language, main, folder.path()).and_then(sandboxed);
+        report(language, made(None).map(|score| scored(&name, score)));
+        report(language, made(Some((file, brightness))).map(|score| scored_image(&name, score)));
     }
     ExitCode::SUCCESS
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: runs the benchmarks of the crates and prints one table.
 //!
-//! A benchmark is an example of a package, listed in [`BENCHES`]. What it measured it prints as lines `name value unit`, with a remark
+//! A benchmark is an example of a package, or several, listed in [`BENCHES`]. What it measured it prints as lines `name value unit`, with a remark
 //! (an aim, a circumstance) behind them if it likes; all other lines pass through to stderr.
 
 use crate::failure::{During, Failure, Result};
@@ -8,18 +8,19 @@ use crate::plugins;
 use crate::workspace::Workspace;
 use std::process::Stdio;
 
-/// One registered benchmark.
+/// One example of a registered benchmark.
 struct Bench {
     name: &'static str,
     package: &'static str,
     example: &'static str,
 }
 
+/// Those of one name follow each other.
 const BENCHES: &[Bench] = &[
     Bench { name: "env", package: "twinhost-sim-tabletop", example: "tabletop_bench" },
     Bench { name: "policy", package: "twinhost-policies", example: "throughput" },
-    Bench { name: "plugin", package: "twinhost", example: "plugin_call" },
-    Bench { name: "sandbox", package: "twinhost", example: "sandbox_call" },
+    Bench { name: "plugins", package: "twinhost", example: "plugin_call" },
+    Bench { name: "plugins", package: "twinhost", example: "sandbox_call" },
     Bench { name: "recipe", package: "twinhost", example: "recipe_shares" },
 ];
 
@@ -36,14 +37,15 @@ struct Row {
 /// Runs the named benchmark, or all of them.
 pub fn bench(workspace: &Workspace, wanted: Option<&str>) -> Result<()> {
     if let Some(wanted) = wanted.filter(|wanted| BENCHES.iter().all(|bench| bench.name != *wanted)) {
-        let names: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
+        let mut names: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
+        names.dedup();
         return Err(Failure::new(format!("there is no benchmark `{wanted}`; there are: {}", names.join(", "))));
     }
     // Some benchmarks load plugin libraries or start the host.
     plugins::build_with_host(workspace)?;
     let mut rows = Vec::new();
     for Bench { name, package, example } in BENCHES.iter().filter(|bench| wanted.is_none_or(|wanted| wanted == bench.name)) {
-        eprintln!("running {name} ...");
+        eprintln!("running {name} ({example}) ...");
         let output = workspace
             .cargo()
             .args(["run", "--quiet", "--package", package, "--example", example])
