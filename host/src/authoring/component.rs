@@ -3,26 +3,19 @@
 use std::path::Path;
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::{Resolve, SourceMap};
 
 use super::error::{Error, Result};
-use super::wit;
-use crate::loader::{COMPONENT_MANIFEST_SECTION, Kind};
+use super::wit::{self, World};
+use crate::loader::COMPONENT_MANIFEST_SECTION;
+use crate::recipe::Permission;
 
 /// Says in a module which world it is for, as a toolchain does that knows of components.
 ///
 /// # Errors
 /// If the interface's own texts are damaged.
-pub fn described(mut module: Vec<u8>, kind: Kind) -> Result<Vec<u8>> {
-    let refuse = |e: String| Error::Project(format!("the interface of a {kind} cannot be put into a module: {e}"));
-    let mut texts = SourceMap::new();
-    wit::TEXTS.iter().for_each(|(name, text)| texts.push_str(name, *text));
-    let mut resolve = Resolve::default();
-    let package = texts
-        .parse()
-        .map_err(|(_, e)| refuse(e.to_string()))
-        .and_then(|group| resolve.push_group(group).map_err(|e| refuse(e.to_string())))?;
-    let world = resolve.select_world(&[package], Some(kind.word())).map_err(|e| refuse(e.to_string()))?;
+pub fn described(mut module: Vec<u8>, world: &World) -> Result<Vec<u8>> {
+    let refuse = |e: String| Error::Project(format!("the world `{}` cannot be put into a module: {e}", world.name));
+    let (resolve, world) = world.resolve().map_err(refuse)?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).map_err(|e| refuse(e.to_string()))?;
     Ok(module)
 }
@@ -30,14 +23,20 @@ pub fn described(mut module: Vec<u8>, kind: Kind) -> Result<Vec<u8>> {
 /// Wraps a module that a guest toolchain made; the module says itself which world it is for.
 ///
 /// # Errors
-/// If it does not say so, lacks an export of the world, or imports anything.
+/// If it does not say so, lacks an export of the world, or imports what is not in it.
 pub fn encoded(module: &[u8], source: &Path) -> Result<Vec<u8>> {
     let encode = || ComponentEncoder::default().module(module)?.validate(true).encode();
     encode().map_err(|e| {
         let causes: Vec<String> = e.chain().map(ToString::to_string).collect();
         let mut reason = format!("does not become a component: {}", causes.join(": "));
-        if reason.contains("wasi_snapshot_preview1") || reason.contains("import") {
-            reason.push_str("\n  a guest imports nothing: leave out what needs the system (files, printing, clocks, random numbers, exit)");
+        let ungranted = Permission::ALL.iter().find(|ask| reason.contains(&wit::granting(**ask)));
+        if let Some(ask) = ungranted {
+            reason += &format!("\n  what a guest is to be given it has to ask for: write `asks: [{ask:?}]` beside its name in plugin.ron");
+        } else if reason.contains("wasi_snapshot_preview1") || reason.contains("import") {
+            reason.push_str(
+                "\n  a guest imports nothing of the system's: leave out files, printing and exit; a clock, random numbers and lines in the log \
+                 can be asked for (`asks` in plugin.ron)",
+            );
         }
         Error::Artefact { path: source.to_path_buf(), reason }
     })

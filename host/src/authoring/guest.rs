@@ -1,4 +1,4 @@
-//! Guests: one source in Python, Rust, C or JavaScript becomes a WebAssembly component that imports nothing.
+//! Guests: one source in Python, Rust, C or JavaScript becomes a WebAssembly component that imports nothing but what its manifest asks for.
 //!
 //! Python, C and JavaScript are compiled in a folder of their own that holds the sources and nothing else, so that what was built is
 //! determined by what was hashed; the result is cached by that hash. Rust is cargo's business, which knows what has changed.
@@ -17,8 +17,9 @@ use super::component;
 use super::error::{During as _, Error, Result};
 use super::templates::{Language, check_name};
 use super::tools;
-use super::wit;
+use super::wit::{self, World};
 use crate::loader::{Kind, Manifest, inspect};
+use crate::recipe::Permission;
 
 /// Raised when the way of building changes otherwise than in a language's ingredients, so that older results are not used.
 const FORMAT: &str = "1";
@@ -38,6 +39,8 @@ pub struct Guest {
     /// Name of the plugin, which its file gets.
     pub name: String,
     manifest: String,
+    /// What it wants besides its arguments.
+    asks: Vec<Permission>,
 }
 
 /// Whether this machine has the tools that a language needs.
@@ -61,6 +64,9 @@ pub fn ready(language: Language) -> Result<()> {
 struct Task<'a> {
     kind: Kind,
     interface: &'static str,
+    world: World,
+    /// What it wants besides its arguments.
+    asks: &'a [Permission],
     /// A folder with copies of the sources and nothing else.
     stage: &'a Path,
     /// Name of the main file in there.
@@ -104,6 +110,7 @@ impl Guest {
             folder: Some(folder.to_path_buf()),
             name: manifest.name.clone(),
             manifest: text.to_owned(),
+            asks: component.asks.clone(),
         })
     }
 
@@ -128,7 +135,7 @@ impl Guest {
         let manifest = format!(
             "(name: {name:?}, version: \"0.0.0\", library: \"{name}.wasm\", components: [(kind: {kind_name}, name: {name:?}, description: \"\")])"
         );
-        Ok(Self { kind, language, main: file.to_path_buf(), folder: None, name, manifest })
+        Ok(Self { kind, language, main: file.to_path_buf(), folder: None, name, manifest, asks: Vec::new() })
     }
 
     /// The built component, from the cache if nothing has changed.
@@ -155,7 +162,16 @@ impl Guest {
             }
             let main = self.main.file_name().unwrap_or_default().to_string_lossy();
             let files: Vec<String> = sources.iter().map(|(name, _)| name.clone()).collect();
-            let task = Task { kind: self.kind, interface, stage: &root, main: &main, source: &self.main, files: &files };
+            let task = Task {
+                kind: self.kind,
+                interface,
+                world: World::of(self.kind, &self.asks),
+                asks: &self.asks,
+                stage: &root,
+                main: &main,
+                source: &self.main,
+                files: &files,
+            };
             let component = match self.language {
                 Language::Python => python::component(&task)?,
                 Language::JavaScript => javascript::component(&task)?,
@@ -181,7 +197,7 @@ impl Guest {
         let mut ingredients = Ingredients::default();
         ingredients.add(FORMAT, env!("CARGO_PKG_VERSION").as_bytes());
         ingredients.add(self.language.word(), self.manifest.as_bytes());
-        for (name, text) in wit::TEXTS {
+        for (name, text) in wit::texts() {
             ingredients.add(name, text.as_bytes());
         }
         let way: &[&str] = match self.language {

@@ -77,8 +77,8 @@ pub fn write(kind: &str, language: Language, name: &str, folder: &Path) -> Resul
     std::fs::write(&ignored, "/build\n/target\n__pycache__\n").during("write", &ignored)?;
     if language == Language::Rust {
         // cargo and editors read the interface from here; the other languages get it from the build.
-        wit::write(&folder.join("wit"))?;
-        written.extend(wit::TEXTS.map(|(name, _)| Path::new("wit").join(name)));
+        wit::write(&folder.join("wit"), wit::texts())?;
+        written.extend(wit::texts().map(|(name, _)| Path::new("wit").join(name)));
     }
     Ok(written)
 }

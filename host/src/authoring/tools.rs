@@ -131,6 +131,8 @@ pub fn run(program: &str, command: &mut Command, source: &Path) -> Result<Output
     if output.status.success() {
         return Ok(output);
     }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    // Complaints come on stderr; what else is said may be for machines.
+    let heard = if output.stderr.trim_ascii().is_empty() { &output.stdout } else { &output.stderr };
+    let said = String::from_utf8_lossy(heard).into_owned();
     Err(refuse(if said.trim().is_empty() { format!("it ended with {} and no word", output.status) } else { said }))
 }

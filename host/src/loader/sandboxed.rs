@@ -43,10 +43,11 @@ pub(super) fn start<T>(
              `sandbox` or the component's `limits`, if you trust it with that"
         )));
     }
+    let component = format!("{kind} `{}`", bundle.manifest.components.first().map_or(bundle.manifest.name.as_str(), |one| &one.name));
     let config = json::from_ron(config).map_err(|e| Error::new(ErrorKind::InvalidConfig, e))?;
     let environment = terms.environment.as_ref().map_or(Ok("{}".to_owned()), serde_json::to_string);
     let environment = environment.map_err(|e| Error::internal(format!("the environment's description is no JSON: {e}")))?;
-    start(program, limits, Setup { config: config.to_string(), environment, seed: services.seed })
+    start(program, limits, Setup { component, config: config.to_string(), environment, seed: services.seed })
 }
 
 /// With an end to every call. What takes part in control is stopped by the count of its instructions, as in every other run; scores for training

@@ -128,6 +128,8 @@ choice! {
         Clock,
         /// Random numbers, drawn from the run's seed.
         Random,
+        /// Lines in the host's log.
+        Log,
     }
 }
 

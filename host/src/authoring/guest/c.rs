@@ -15,8 +15,11 @@ const BINDINGS: [(&str, &str, &str); 4] = [
     ("env", include_str!("../../../../plugin-api/c/v1/env.h"), include_str!("../../../../plugin-api/c/v1/env.c")),
 ];
 
+/// What may be asked for.
+const GRANTS: (&str, &str) = ("twinhost_grants.h", include_str!("../../../../plugin-api/c/v1/twinhost_grants.h"));
+
 /// What determines a build besides the author's files.
-pub const INGREDIENTS: [&str; 4] = [BINDINGS[0].2, BINDINGS[1].2, BINDINGS[2].2, BINDINGS[3].2];
+pub const INGREDIENTS: [&str; 5] = [BINDINGS[0].2, BINDINGS[1].2, BINDINGS[2].2, BINDINGS[3].2, GRANTS.1];
 
 pub fn module(task: &Task<'_>) -> Result<Vec<u8>> {
     let compiler = tools::c_compiler(task.stage)?;
@@ -33,7 +36,7 @@ pub fn module(task: &Task<'_>) -> Result<Vec<u8>> {
         .arg("-lm");
     tools::run(&compiler.name, &mut command, task.source)?;
     let module = std::fs::read(&output).during("read", &output)?;
-    component::described(module, task.kind)
+    component::described(module, &task.world)
 }
 
 /// Writes header and glue of the world; returns what has to be compiled with the author's source.
@@ -42,7 +45,7 @@ fn bindings(task: &Task<'_>) -> Result<Vec<OsString>> {
     let (_, header, glue) = BINDINGS.iter().find(|(name, ..)| *name == world).expect("every kind that has an interface has bindings");
     // The glue gets another name than the world's, because the author's own file may have that.
     let glue_name = format!("twinhost_{world}.c");
-    for (name, text) in [(format!("{world}.h"), header), (glue_name.clone(), glue)] {
+    for (name, text) in [(format!("{world}.h"), header), (glue_name.clone(), glue), (GRANTS.0.to_owned(), &GRANTS.1)] {
         let path = task.stage.join(name);
         std::fs::write(&path, text).during("write", &path)?;
     }
@@ -69,7 +72,7 @@ mod tests {
     #[test]
     fn the_bindings_are_of_this_interface() {
         let mut hasher = Sha256::new();
-        wit::TEXTS.iter().for_each(|(_, text)| hasher.update(text));
+        wit::texts().filter(|(name, _)| !name.starts_with("deps/")).for_each(|(_, text)| hasher.update(text));
         // Of the interface they were made from. Another hash asks for new bindings: plugin-api/c/v1/README.md says how.
         assert_eq!(hex::encode(hasher.finalize()), "cbc9acc8a003803efb44d3fc0405d69d9315e98906acc7108686fdc138f50877");
     }

@@ -3,11 +3,48 @@ that carries its traceback, instead of a trap."""
 
 import functools
 import os
+import sys
+
+# What the component asks for is behind the standard library's own functions before the author's module is imported.
+ASKED = "ASKED_PERMISSIONS".split()
+if "Clock" in ASKED:
+    import time
+
+    from wit_world.imports import clock
+
+    time.monotonic_ns = time.perf_counter_ns = clock.monotonic
+    time.monotonic = time.perf_counter = lambda: clock.monotonic() * 1e-9
+    time.time_ns = clock.wall
+    time.time = lambda: clock.wall() * 1e-9
 
 import AUTHORS_MODULE as authors
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.imports.types import Error, ErrorKind
+
+if "Log" in ASKED:
+    from wit_world.imports import log
+
+
+class Lines:
+    """Standard output: whole lines go to the host's log."""
+
+    def __init__(self):
+        self.begun = ""
+
+    def write(self, text):
+        if "Log" not in ASKED:
+            raise PermissionError("a component prints into the host's log if its plugin.ron says `asks: [Log]` and the user grants it")
+        *lines, self.begun = (self.begun + text).split("\n")
+        for line in lines:
+            log.line(line)
+        return len(text)
+
+    def flush(self):
+        pass
+
+
+sys.stdout = sys.stderr = Lines()
 
 # A snapshot is taken after this module has run, and later there are no files to read source lines from.
 LINES = {}
@@ -43,8 +80,24 @@ def guarded(method):
     return call
 
 
+def seeded(configure):
+    # Not before: a snapshot is taken of what happens earlier.
+    import random
+
+    from wit_world.imports import random as dice
+
+    @functools.wraps(configure)
+    def call(*arguments):
+        random.seed(dice.word())
+        return configure(*arguments)
+
+    return call
+
+
 for interface in ("Scoring", "Monitoring", "Acting", "Simulation"):
     if hasattr(exports, interface):
         protocol, author = getattr(exports, interface), getattr(authors, interface)()
         methods = {n: guarded(getattr(author, n)) for n, f in vars(protocol).items() if callable(f) and n[0] != "_"}
+        if "Random" in ASKED:
+            methods["configure"] = seeded(methods["configure"])
         globals()[interface] = type(interface, (protocol,), methods)

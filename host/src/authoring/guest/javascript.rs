@@ -2,27 +2,39 @@
 
 use super::super::error::{During as _, Result};
 use super::super::tools;
-use super::super::wit;
 use super::Task;
+use crate::recipe::Permission;
 
 /// Wraps the author's object, so that an exception arrives as an error with its stack.
 const ENTRY: &str = include_str!("entry.js");
 /// Run by node; `componentize-js` has no command line that can leave features out.
 const BUILD: &str = include_str!("build.js");
 
+/// JavaScript's own functions with what was granted behind them.
+const CLOCK: &str = include_str!("clock.js");
+const RANDOM: &str = include_str!("random.js");
+const LOG: &str = include_str!("log.js");
+
 /// What determines a build besides the author's files.
-pub const INGREDIENTS: [&str; 3] = [ENTRY, BUILD, tools::COMPONENTIZE_JS];
+pub const INGREDIENTS: [&str; 6] = [ENTRY, BUILD, CLOCK, RANDOM, LOG, tools::COMPONENTIZE_JS];
 
 pub fn component(task: &Task<'_>) -> Result<Vec<u8>> {
     let (tool, package) = tools::componentize_js()?;
-    wit::write(&task.stage.join("wit-v1"))?;
-    let entry = ENTRY.replace("AUTHORS_FILE", task.main).replace("INTERFACE", task.interface);
-    for (name, text) in [("twinhost_entry.js", entry.as_str()), ("twinhost_build.mjs", BUILD)] {
+    task.world.write(&task.stage.join("wit-v1"))?;
+    // Modules are evaluated in the order of their imports, so that the author's finds everything in place.
+    let granted: String = task.asks.iter().map(|ask| format!("import \"./twinhost_{ask:?}.js\";\n")).collect();
+    let entry = granted + &ENTRY.replace("AUTHORS_FILE", task.main).replace("INTERFACE", task.interface);
+    let grants = task.asks.iter().map(|ask| match ask {
+        Permission::Clock => ("twinhost_Clock.js", CLOCK),
+        Permission::Random => ("twinhost_Random.js", RANDOM),
+        Permission::Log => ("twinhost_Log.js", LOG),
+    });
+    for (name, text) in [("twinhost_entry.js", entry.as_str()), ("twinhost_build.mjs", BUILD)].into_iter().chain(grants) {
         let path = task.stage.join(name);
         std::fs::write(&path, text).during("write", &path)?;
     }
     let mut command = tool.command();
-    command.current_dir(task.stage).arg("twinhost_build.mjs").arg(package).arg(task.kind.word());
+    command.current_dir(task.stage).arg("twinhost_build.mjs").arg(package).arg(task.world.name);
     tools::run("componentize-js", &mut command, task.source)?;
     let output = task.stage.join("out.wasm");
     std::fs::read(&output).during("read", &output)

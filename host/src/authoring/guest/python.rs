@@ -2,7 +2,6 @@
 
 use super::super::error::{During as _, Error, Result};
 use super::super::tools;
-use super::super::wit;
 use super::Task;
 
 /// The module that the interpreter is started with; it wraps the author's so that an exception arrives as an error with its traceback.
@@ -14,10 +13,12 @@ pub const INGREDIENTS: [&str; 2] = [ENTRY, tools::COMPONENTIZE_PY];
 pub fn component(task: &Task<'_>) -> Result<Vec<u8>> {
     let tool = tools::componentize_py()?;
     let module = task.main.strip_suffix(".py").unwrap_or(task.main);
-    let (sources, interface, output) = (task.stage, task.stage.join("wit-v1"), task.stage.join("out.wasm"));
-    wit::write(&interface)?;
+    let (sources, output) = (task.stage, task.stage.join("out.wasm"));
+    task.world.write(&task.stage.join("wit-v1"))?;
     let entry = sources.join("twinhost_entry.py");
-    std::fs::write(&entry, ENTRY.replace("AUTHORS_MODULE", module)).during("write", &entry)?;
+    let asked: Vec<String> = task.asks.iter().map(|ask| format!("{ask:?}")).collect();
+    let text = ENTRY.replace("AUTHORS_MODULE", module).replace("ASKED_PERMISSIONS", &asked.join(" "));
+    std::fs::write(&entry, text).during("write", &entry)?;
     // What this machine's Python has installed is not part of the component: an empty environment hides it.
     let packages = task.stage.join("no-packages");
     std::fs::create_dir_all(packages.join("site-packages")).during("create", &packages)?;
@@ -25,7 +26,7 @@ pub fn component(task: &Task<'_>) -> Result<Vec<u8>> {
     command
         .current_dir(sources)
         .env("VIRTUAL_ENV", &packages)
-        .args(["-d", "wit-v1", "-w", task.kind.word(), "componentize", "--stub-wasi", "-p", ".", "twinhost_entry", "-o"])
+        .args(["-d", "wit-v1", "-w", task.world.name, "componentize", "--stub-wasi", "-p", ".", "twinhost_entry", "-o"])
         .arg(&output);
     tools::run("componentize-py", &mut command, task.source).map_err(shortened)?;
     std::fs::read(&output).during("read", &output)

@@ -6,31 +6,44 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use wasmtime::component::{ComponentType, Lift, Linker, Lower};
+use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};
 
 use super::sandbox::Allowance;
 use crate::recipe::Permission;
 
-/// The interfaces of WASI 0.2 behind a permission.
-const INTERFACES: [(&str, Permission); 5] = [
-    ("wasi:clocks/monotonic-clock", Permission::Clock),
-    ("wasi:clocks/wall-clock", Permission::Clock),
-    ("wasi:random/random", Permission::Random),
-    ("wasi:random/insecure", Permission::Random),
-    ("wasi:random/insecure-seed", Permission::Random),
+/// The interfaces behind a permission: our own (`plugin-api/wit/grants`), and those of WASI for components from other tools than ours.
+const INTERFACES: [(&str, Family, Permission); 8] = [
+    ("twinhost:grants/clock", OURS, Permission::Clock),
+    ("twinhost:grants/random", OURS, Permission::Random),
+    ("twinhost:grants/log", OURS, Permission::Log),
+    ("wasi:clocks/monotonic-clock", WASI, Permission::Clock),
+    ("wasi:clocks/wall-clock", WASI, Permission::Clock),
+    ("wasi:random/random", WASI, Permission::Random),
+    ("wasi:random/insecure", WASI, Permission::Random),
+    ("wasi:random/insecure-seed", WASI, Permission::Random),
 ];
-/// Whatever 0.2.x a component was built against: later ones only add to it.
-const MAJOR_MINOR: &str = "0.2.";
-const VERSION: &str = "0.2.0";
+
+/// Versions that fit one another: later ones only add to it.
+#[derive(Clone, Copy)]
+struct Family {
+    first: &'static str,
+    begins: &'static str,
+}
+
+const OURS: Family = Family { first: "1.0.0", begins: "1." };
+const WASI: Family = Family { first: "0.2.0", begins: "0.2." };
 
 /// Most random bytes in one call.
 const MOST_BYTES: u64 = 1 << 20;
 
+const MOST_LINES: usize = 100;
+const LONGEST_LINE: usize = 1000;
+
 /// The permission that an import needs; `None` if there is none for it.
 pub fn needed(import: &str) -> Option<Permission> {
     let (interface, version) = import.split_once('@')?;
-    let found = INTERFACES.iter().find(|(name, _)| *name == interface)?;
-    version.starts_with(MAJOR_MINOR).then_some(found.1)
+    let (_, family, permission) = INTERFACES.iter().find(|(name, ..)| *name == interface)?;
+    version.starts_with(family.begins).then_some(*permission)
 }
 
 /// Seconds and nanoseconds since 1970.
@@ -39,6 +52,12 @@ pub fn needed(import: &str) -> Option<Permission> {
 struct Datetime {
     seconds: u64,
     nanoseconds: u32,
+}
+
+impl Datetime {
+    fn nanoseconds(&self) -> u64 {
+        self.seconds.saturating_mul(1_000_000_000).saturating_add(u64::from(self.nanoseconds))
+    }
 }
 
 /// Nanoseconds since this process first asked.
@@ -75,13 +94,49 @@ impl Dice {
     }
 }
 
+/// What an instance writes into the log.
+pub struct Lines {
+    component: String,
+    /// Written in the present call.
+    count: usize,
+}
+
+impl Lines {
+    pub fn of(component: String) -> Self {
+        Self { component, count: 0 }
+    }
+
+    /// Whether one more may be shown.
+    fn next(&mut self) -> bool {
+        self.count += 1;
+        self.count <= MOST_LINES
+    }
+
+    fn show(&self, text: &str) {
+        let text = text.replace(char::is_control, " ");
+        tracing::info!("{}: {text}", self.component);
+    }
+
+    /// The call is over.
+    pub fn end(&mut self) {
+        let left_out = std::mem::take(&mut self.count).saturating_sub(MOST_LINES);
+        if left_out > 0 {
+            tracing::info!("{}: {left_out} more lines in one call are left out", self.component);
+        }
+    }
+}
+
 /// Defines what was granted, and nothing else.
 ///
 /// # Errors
 /// Never, unless the runtime changes its mind about names.
 pub fn define(linker: &mut Linker<Allowance>, granted: &[Permission]) -> wasmtime::Result<()> {
-    let name = |interface: &str| format!("{interface}@{VERSION}");
+    let ours = |interface: &str| format!("{interface}@{}", OURS.first);
+    let name = |interface: &str| format!("{interface}@{}", WASI.first);
     if granted.contains(&Permission::Clock) {
+        let mut clock = linker.instance(&ours("twinhost:grants/clock"))?;
+        clock.func_wrap("monotonic", |_, (): ()| Ok((monotonic(),)))?;
+        clock.func_wrap("wall", |_, (): ()| Ok((wall().nanoseconds(),)))?;
         let mut clock = linker.instance(&name("wasi:clocks/monotonic-clock"))?;
         clock.func_wrap("now", |_, (): ()| Ok((monotonic(),)))?;
         clock.func_wrap("resolution", |_, (): ()| Ok((1u64,)))?;
@@ -89,13 +144,32 @@ pub fn define(linker: &mut Linker<Allowance>, granted: &[Permission]) -> wasmtim
         clock.func_wrap("now", |_, (): ()| Ok((wall(),)))?;
         clock.func_wrap("resolution", |_, (): ()| Ok((Datetime { seconds: 0, nanoseconds: 1 },)))?;
     }
+    if granted.contains(&Permission::Log) {
+        let mut log = linker.instance(&ours("twinhost:grants/log"))?;
+        log.func_wrap("line", |mut store, (text,): (WasmStr,)| {
+            // What is not shown is not looked at either.
+            if store.data_mut().lines.next() {
+                let text: String = text.to_str(&store)?.chars().take(LONGEST_LINE).collect();
+                store.data().lines.show(&text);
+            }
+            Ok(())
+        })?;
+    }
     if granted.contains(&Permission::Random) {
+        let mut random = linker.instance(&ours("twinhost:grants/random"))?;
+        random.func_wrap("word", |mut store, (): ()| Ok((store.data_mut().dice.word(),)))?;
         for (interface, bytes, word) in [
             ("wasi:random/random", "get-random-bytes", "get-random-u64"),
             ("wasi:random/insecure", "get-insecure-random-bytes", "get-insecure-random-u64"),
         ] {
             let mut random = linker.instance(&name(interface))?;
-            random.func_wrap(bytes, |mut store, (count,): (u64,)| Ok((store.data_mut().dice.bytes(count)?,)))?;
+            random.func_wrap(bytes, |mut store, (count,): (u64,)| {
+                // The guest pays for what the host does in its place, or it could hold up the control loop for nothing. Without fuel, the clock runs.
+                if let Ok(fuel) = store.get_fuel() {
+                    store.set_fuel(fuel.saturating_sub(count))?;
+                }
+                Ok((store.data_mut().dice.bytes(count)?,))
+            })?;
             random.func_wrap(word, |mut store, (): ()| Ok((store.data_mut().dice.word(),)))?;
         }
         let mut random = linker.instance(&name("wasi:random/insecure-seed"))?;

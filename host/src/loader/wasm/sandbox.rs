@@ -6,7 +6,7 @@ use wasmtime::{ResourceLimiter, Store};
 
 use super::engine::{Metering, TICK, engine};
 use super::failure::explain;
-use super::grants::{self, Dice};
+use super::grants::{self, Dice, Lines};
 use super::program::Program;
 use crate::recipe::Limits;
 
@@ -24,6 +24,8 @@ const START_UP_CALLS: u64 = 20;
 /// What a component is told once, before anything else.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    /// Kind and name, for the log.
+    pub component: String,
     /// JSON.
     pub config: String,
     /// JSON of the environment's description, `{}` if it is not known.
@@ -53,6 +55,8 @@ pub struct Allowance {
     denied: Option<Denied>,
     /// Where granted random numbers come from.
     pub(super) dice: Dice,
+    /// Where granted lines for the log go.
+    pub(super) lines: Lines,
 }
 
 #[derive(Clone, Copy)]
@@ -62,9 +66,16 @@ enum Denied {
 }
 
 impl Allowance {
-    fn new(limits: &Limits, seed: u64) -> Self {
+    fn new(limits: &Limits, setup: &Setup) -> Self {
         let most_memory = usize::try_from(limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(MIB);
-        Self { memory: 0, most_memory, table_entries: 0, denied: None, dice: Dice::of(seed) }
+        Self {
+            memory: 0,
+            most_memory,
+            table_entries: 0,
+            denied: None,
+            dice: Dice::of(setup.seed),
+            lines: Lines::of(setup.component.clone()),
+        }
     }
 
     /// What was asked for when the answer was no.
@@ -138,7 +149,7 @@ impl<W: World> Sandbox<W> {
     fn instance(&self) -> Result<(Live<W>, String)> {
         let engine = engine(self.metering).map_err(Error::internal)?;
         let component = self.program.component();
-        let mut store = Store::new(engine, Allowance::new(&self.limits, self.setup.seed));
+        let mut store = Store::new(engine, Allowance::new(&self.limits, &self.setup));
         store.limiter(|allowance| allowance);
         // What a guest hands back is copied into the host's memory; it cannot be more than the guest may have itself.
         store.set_hostcall_fuel(store.data().most_memory);
@@ -182,7 +193,9 @@ impl<W: World> Sandbox<W> {
         };
         self.meter(&mut live.store, 1)?;
         live.store.data_mut().denied = None;
-        match call(&mut live.store, &live.world) {
+        let outcome = call(&mut live.store, &live.world);
+        live.store.data_mut().lines.end();
+        match outcome {
             Ok(answer) => {
                 self.live = Some(live);
                 answer
