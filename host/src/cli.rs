@@ -91,7 +91,7 @@ pub struct Overrides {
     /// Override a field, e.g. --set stages.rl.anchor.beta=0 (may be given several times).
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Give sandboxed components what they ask for: clock, random (in place of what the recipe's `sandbox` grants).
+    /// Give sandboxed components what they ask for: clock, random, log (in place of what the recipe's `sandbox` grants).
     #[arg(long, value_name = "PERMISSION,...", value_delimiter = ',')]
     grant: Vec<String>,
 }

@@ -36,6 +36,7 @@ pub use algorithm::algorithm;
 pub use card::{Check, Outcome, ScoreCard};
 pub use devices::{camera, teleop};
 pub use env::env;
+pub use examination::services;
 pub use inputs::{random, statistics};
 pub use memory::CountingAllocator;
 pub use policy::policy;

@@ -16,8 +16,11 @@ const SOURCES: [(Language, &str, &str); 4] = [
         "reward.py",
         r#"
 import json
+import logging
 from random import random
 from time import monotonic
+
+BUILT = monotonic()
 
 from wit_world import exports
 from wit_world.exports.scoring import Scores
@@ -39,9 +42,12 @@ class Scoring(exports.Scoring):
         Language::JavaScript,
         "reward.js",
         r#"
+const built = [Date.now(), performance.now()];
+console.log("built", built);
+
 export const scoring = {
   configure(config, environment, seed) {
-    console.log("set up");
+    console.log("set up", seed);
     return JSON.stringify({ needs: [], decides_success: false });
   },
   reset(rows) {},

@@ -237,7 +237,7 @@ impl Guest {
             Language::Python => &["py"],
             Language::C => &["c", "h"],
             Language::JavaScript => &["js"],
-            Language::Rust => &["rs", "toml", "lock"],
+            Language::Rust => &["rs", "toml", "lock", "wit"],
             Language::Native => &[],
         };
         let mut sources = Vec::new();

@@ -54,7 +54,7 @@ impl World {
             return Self { name: kind.word(), text: None };
         }
         let import = |ask: &Permission| format!("import {}; ", granting(*ask));
-        let imports: String = asks.iter().map(import).collect();
+        let imports: String = Permission::ALL.iter().filter(|ask| asks.contains(ask)).map(import).collect();
         Self { name: "asking", text: Some(format!("world asking {{ include {}; {imports}}}\n", kind.word())) }
     }
 

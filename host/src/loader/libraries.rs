@@ -55,11 +55,15 @@ fn known(requirement: &Requirement) -> Known {
 /// As [`locate`].
 pub fn build_variables(requirement: &Requirement) -> Result<Vec<(&'static str, PathBuf)>, String> {
     let known = known(requirement);
-    if std::env::var_os(known.variable).is_some() {
+    if std::env::var_os(known.variable).is_some_and(|value| !value.is_empty()) {
         return Ok(Vec::new());
     }
     let found = locate(requirement)?.folder;
     let root = if known.under.is_empty() { found.as_path() } else { found.parent().unwrap_or(&found) };
+    if matches!(requirement, Requirement::Libtorch(_)) && !root.join("include/torch").is_dir() {
+        let (name, variable) = (known.name, known.variable);
+        return Err(format!("{name} at {} has no headers: run `cargo xtask setup`, or set {variable}", root.display()));
+    }
     // As in every wheel of PyTorch since 2.6.
     let abi = matches!(requirement, Requirement::Libtorch(_)).then(|| ("LIBTORCH_CXX11_ABI", "1".into()));
     Ok(std::iter::once((known.variable, root.to_path_buf())).chain(abi).collect())

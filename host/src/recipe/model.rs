@@ -114,7 +114,7 @@ record! {
         /// Memory in all, MiB.
         memory_mib: u64 = 256 where between(1.0, 65536.0);
         /// Instead of counting instructions, stop a call after this time, ms. Quicker per instruction, but whether a slow call fails depends on the
-        /// machine's load. 2000 for rewards, if nothing is said.
+        /// machine's load, so a run in which one fails may not repeat. 2000 for rewards, if nothing is said.
         deadline_ms: Option<u64> = None where between(1.0, 3600000.0);
         /// What it may be given if its own manifest asks for it; what `sandbox` grants, every component may have.
         grants: Vec<Permission> = [];

@@ -45,6 +45,14 @@ extern "C" fn cancelled() -> bool {
     CANCELLED.load(Ordering::Relaxed)
 }
 
+/// The host's services for a test of one's own: a clock, a log that nobody reads, one thread, seed 0, and nobody who wants to stop.
+pub fn services() -> HostServices {
+    extern "C" fn never() -> bool {
+        false
+    }
+    HostServices::new(log, never, std_clock, 1, 0)
+}
+
 pub struct Examination<'a> {
     pub settings: &'a Settings,
     card: ScoreCard,

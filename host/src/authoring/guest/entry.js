@@ -1,9 +1,11 @@
 // Stands between the host and the author's object: an exception becomes an error that carries its stack, instead of a trap.
 
 import { INTERFACE as authors } from "./AUTHORS_FILE";
+import { state } from "./twinhost_state.js";
 
 const guarded = (method) =>
   function (...values) {
+    state.started = true;
     try {
       return method.apply(authors, values);
     } catch (thrown) {

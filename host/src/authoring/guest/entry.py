@@ -2,20 +2,39 @@
 that carries its traceback, instead of a trap."""
 
 import functools
+import io
 import os
 import sys
 
-# What the component asks for is behind the standard library's own functions before the author's module is imported.
 ASKED = "ASKED_PERMISSIONS".split()
+
+
+class AtWork:
+    """Before the first call a snapshot is taken, while nothing of the host's is there yet."""
+
+    started = False
+
+
+# What the component asks for is behind the standard library's own functions before the author's module is imported.
 if "Clock" in ASKED:
     import time
 
     from wit_world.imports import clock
 
-    time.monotonic_ns = time.perf_counter_ns = clock.monotonic
-    time.monotonic = time.perf_counter = lambda: clock.monotonic() * 1e-9
-    time.time_ns = clock.wall
-    time.time = lambda: clock.wall() * 1e-9
+    def granted(name, function):
+        before = getattr(time, name)
+        setattr(time, name, lambda: function() if AtWork.started else before())
+
+    for stopwatch in ("monotonic", "perf_counter"):
+        granted(stopwatch, lambda: clock.monotonic() * 1e-9)
+        granted(stopwatch + "_ns", clock.monotonic)
+    granted("time", lambda: clock.wall() * 1e-9)
+    granted("time_ns", clock.wall)
+
+if "Random" in ASKED:
+    import random
+
+    from wit_world.imports import random as dice
 
 import AUTHORS_MODULE as authors
 from componentize_py_types import Err
@@ -26,11 +45,14 @@ if "Log" in ASKED:
     from wit_world.imports import log
 
 
-class Lines:
+class Lines(io.TextIOBase):
     """Standard output: whole lines go to the host's log."""
 
     def __init__(self):
         self.begun = ""
+
+    def writable(self):
+        return True
 
     def write(self, text):
         if "Log" not in ASKED:
@@ -41,7 +63,8 @@ class Lines:
         return len(text)
 
     def flush(self):
-        pass
+        if self.begun:
+            self.write("\n")
 
 
 sys.stdout = sys.stderr = Lines()
@@ -80,15 +103,12 @@ def guarded(method):
     return call
 
 
-def seeded(configure):
-    # Not before: a snapshot is taken of what happens earlier.
-    import random
-
-    from wit_world.imports import random as dice
-
+def begun(configure):
     @functools.wraps(configure)
     def call(*arguments):
-        random.seed(dice.word())
+        AtWork.started = True
+        if "Random" in ASKED:
+            random.seed(dice.word())
         return configure(*arguments)
 
     return call
@@ -98,6 +118,5 @@ for interface in ("Scoring", "Monitoring", "Acting", "Simulation"):
     if hasattr(exports, interface):
         protocol, author = getattr(exports, interface), getattr(authors, interface)()
         methods = {n: guarded(getattr(author, n)) for n, f in vars(protocol).items() if callable(f) and n[0] != "_"}
-        if "Random" in ASKED:
-            methods["configure"] = seeded(methods["configure"])
+        methods["configure"] = begun(methods["configure"])
         globals()[interface] = type(interface, (protocol,), methods)

@@ -14,9 +14,10 @@ const BUILD: &str = include_str!("build.js");
 const CLOCK: &str = include_str!("clock.js");
 const RANDOM: &str = include_str!("random.js");
 const LOG: &str = include_str!("log.js");
+const STATE: &str = include_str!("state.js");
 
 /// What determines a build besides the author's files.
-pub const INGREDIENTS: [&str; 6] = [ENTRY, BUILD, CLOCK, RANDOM, LOG, tools::COMPONENTIZE_JS];
+pub const INGREDIENTS: [&str; 7] = [ENTRY, BUILD, CLOCK, RANDOM, LOG, STATE, tools::COMPONENTIZE_JS];
 
 pub fn component(task: &Task<'_>) -> Result<Vec<u8>> {
     let (tool, package) = tools::componentize_js()?;
@@ -29,7 +30,9 @@ pub fn component(task: &Task<'_>) -> Result<Vec<u8>> {
         Permission::Random => ("twinhost_Random.js", RANDOM),
         Permission::Log => ("twinhost_Log.js", LOG),
     });
-    for (name, text) in [("twinhost_entry.js", entry.as_str()), ("twinhost_build.mjs", BUILD)].into_iter().chain(grants) {
+    for (name, text) in
+        [("twinhost_entry.js", entry.as_str()), ("twinhost_state.js", STATE), ("twinhost_build.mjs", BUILD)].into_iter().chain(grants)
+    {
         let path = task.stage.join(name);
         std::fs::write(&path, text).during("write", &path)?;
     }

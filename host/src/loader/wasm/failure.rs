@@ -6,9 +6,9 @@ use wasmtime::{Trap, WasmBacktrace};
 use super::sandbox::Allowance;
 use crate::recipe::Limits;
 
-/// The sentence for a call that did not come back with an answer.
-pub fn explain(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits) -> Error {
-    let mut message = sentence(error, allowance, limits);
+/// The sentence for a call that did not come back with an answer; it was allowed as much as `calls` calls.
+pub fn explain(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits, calls: u64) -> Error {
+    let mut message = sentence(error, allowance, limits, calls);
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>().filter(|b| !b.frames().is_empty()) {
         let text = backtrace.to_string();
         // The first line says that a backtrace follows.
@@ -17,14 +17,14 @@ pub fn explain(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits) 
     Error::internal(message)
 }
 
-fn sentence(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits) -> String {
+fn sentence(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits, calls: u64) -> String {
     match (error.downcast_ref::<Trap>(), allowance.denied()) {
         (Some(Trap::OutOfFuel), _) => {
-            let fuel = limits.fuel.unwrap_or_default();
+            let fuel = limits.fuel.unwrap_or_default().saturating_mul(calls);
             format!("used up its fuel of {fuel} instructions: it does not end, or it needs a higher `limits.fuel`")
         }
         (Some(Trap::Interrupt), _) => {
-            let ms = limits.deadline_ms.unwrap_or_default();
+            let ms = limits.deadline_ms.unwrap_or_default().saturating_mul(calls);
             format!("did not end within {ms} ms: it does not end, or it needs a longer `limits.deadline_ms`")
         }
         // A guest that is refused memory mostly aborts at once, so this is why.

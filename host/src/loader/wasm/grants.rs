@@ -6,6 +6,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};
 
 use super::sandbox::Allowance;
@@ -37,6 +38,8 @@ const WASI: Family = Family { first: "0.2.0", begins: "0.2." };
 const MOST_BYTES: u64 = 1 << 20;
 
 const MOST_LINES: usize = 100;
+/// In all calls of a component together.
+const MOST_LINES_IN_ALL: usize = 10_000;
 const LONGEST_LINE: usize = 1000;
 
 /// The permission that an import needs; `None` if there is none for it.
@@ -99,30 +102,49 @@ pub struct Lines {
     component: String,
     /// Written in the present call.
     count: usize,
+    /// Shown so far, by former instances too.
+    shown: usize,
 }
 
 impl Lines {
-    pub fn of(component: String) -> Self {
-        Self { component, count: 0 }
+    pub fn of(component: &str, shown: usize) -> Self {
+        Self { component: component.replace(char::is_control, " "), count: 0, shown }
+    }
+
+    pub fn shown(&self) -> usize {
+        self.shown
     }
 
     /// Whether one more may be shown.
     fn next(&mut self) -> bool {
         self.count += 1;
-        self.count <= MOST_LINES
+        let may = self.count <= MOST_LINES && self.shown < MOST_LINES_IN_ALL;
+        self.shown += usize::from(may);
+        may
     }
 
     fn show(&self, text: &str) {
         let text = text.replace(char::is_control, " ");
         tracing::info!("{}: {text}", self.component);
+        if self.shown == MOST_LINES_IN_ALL {
+            tracing::warn!("{}: has written {MOST_LINES_IN_ALL} lines; no more are shown", self.component);
+        }
     }
 
     /// The call is over.
     pub fn end(&mut self) {
         let left_out = std::mem::take(&mut self.count).saturating_sub(MOST_LINES);
-        if left_out > 0 {
+        if left_out > 0 && self.shown < MOST_LINES_IN_ALL {
             tracing::info!("{}: {left_out} more lines in one call are left out", self.component);
         }
+    }
+}
+
+/// The guest pays for what the host does in its place, or it could hold up the control loop for nothing. Where there is no fuel, the clock runs.
+fn charge(store: &mut StoreContextMut<'_, Allowance>, fuel: u64) -> wasmtime::Result<()> {
+    match store.get_fuel() {
+        Ok(left) => store.set_fuel(left.saturating_sub(fuel)),
+        Err(_) => Ok(()),
     }
 }
 
@@ -149,7 +171,9 @@ pub fn define(linker: &mut Linker<Allowance>, granted: &[Permission]) -> wasmtim
         log.func_wrap("line", |mut store, (text,): (WasmStr,)| {
             // What is not shown is not looked at either.
             if store.data_mut().lines.next() {
-                let text: String = text.to_str(&store)?.chars().take(LONGEST_LINE).collect();
+                let whole = text.to_str(&store)?;
+                let (length, text) = (whole.len(), whole.chars().take(LONGEST_LINE).collect::<String>());
+                charge(&mut store, length as u64)?;
                 store.data().lines.show(&text);
             }
             Ok(())
@@ -164,10 +188,7 @@ pub fn define(linker: &mut Linker<Allowance>, granted: &[Permission]) -> wasmtim
         ] {
             let mut random = linker.instance(&name(interface))?;
             random.func_wrap(bytes, |mut store, (count,): (u64,)| {
-                // The guest pays for what the host does in its place, or it could hold up the control loop for nothing. Without fuel, the clock runs.
-                if let Ok(fuel) = store.get_fuel() {
-                    store.set_fuel(fuel.saturating_sub(count))?;
-                }
+                charge(&mut store, count)?;
                 Ok((store.data_mut().dice.bytes(count)?,))
             })?;
             random.func_wrap(word, |mut store, (): ()| Ok((store.data_mut().dice.word(),)))?;
@@ -179,4 +200,28 @@ pub fn define(linker: &mut Linker<Allowance>, granted: &[Permission]) -> wasmtim
         })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_limited_in_a_call_and_in_all() {
+        let mut lines = Lines::of("reward `a\nb`", 0);
+        assert_eq!(lines.component, "reward `a b`");
+        assert_eq!((0..2 * MOST_LINES).filter(|_| lines.next()).count(), MOST_LINES);
+        lines.end();
+        assert!(lines.next(), "the next call begins anew");
+        let mut later = Lines::of("reward", MOST_LINES_IN_ALL - 2);
+        assert_eq!((0..10).filter(|_| later.next()).count(), 2);
+        assert_eq!(later.shown(), MOST_LINES_IN_ALL);
+    }
+
+    #[test]
+    fn times_are_whole_nanoseconds() {
+        // 2001-09-09 01:46:40 UTC is 10^9 seconds after 1970.
+        assert_eq!(Datetime { seconds: 1_000_000_000, nanoseconds: 7 }.nanoseconds(), 1_000_000_000_000_000_007);
+        assert!(wall().nanoseconds() > 1_700_000_000_000_000_000, "the clock of this machine is wrong");
+    }
 }

@@ -66,7 +66,7 @@ enum Denied {
 }
 
 impl Allowance {
-    fn new(limits: &Limits, setup: &Setup) -> Self {
+    fn new(limits: &Limits, setup: &Setup, shown: usize) -> Self {
         let most_memory = usize::try_from(limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(MIB);
         Self {
             memory: 0,
@@ -74,7 +74,7 @@ impl Allowance {
             table_entries: 0,
             denied: None,
             dice: Dice::of(setup.seed),
-            lines: Lines::of(setup.component.clone()),
+            lines: Lines::of(&setup.component, shown),
         }
     }
 
@@ -126,6 +126,8 @@ pub struct Sandbox<W> {
     metering: Metering,
     setup: Setup,
     live: Option<Live<W>>,
+    /// Lines that it has written into the log so far.
+    shown: usize,
 }
 
 struct Live<W> {
@@ -140,7 +142,7 @@ impl<W: World> Sandbox<W> {
     /// If the component does not start, or refuses its configuration.
     pub fn start(program: Program, limits: Limits, setup: Setup) -> Result<(Self, String)> {
         let metering = metering(&limits);
-        let mut sandbox = Self { program, limits, metering, setup, live: None };
+        let mut sandbox = Self { program, limits, metering, setup, live: None, shown: 0 };
         let (live, description) = sandbox.instance()?;
         sandbox.live = Some(live);
         Ok((sandbox, description))
@@ -149,7 +151,7 @@ impl<W: World> Sandbox<W> {
     fn instance(&self) -> Result<(Live<W>, String)> {
         let engine = engine(self.metering).map_err(Error::internal)?;
         let component = self.program.component();
-        let mut store = Store::new(engine, Allowance::new(&self.limits, &self.setup));
+        let mut store = Store::new(engine, Allowance::new(&self.limits, &self.setup, self.shown));
         store.limiter(|allowance| allowance);
         // What a guest hands back is copied into the host's memory; it cannot be more than the guest may have itself.
         store.set_hostcall_fuel(store.data().most_memory);
@@ -158,10 +160,13 @@ impl<W: World> Sandbox<W> {
         grants::define(&mut linker, &self.limits.grants)
             .map_err(|e| Error::internal(format!("granting {:?}: {e:#}", self.limits.grants)))?;
         self.meter(&mut store, START_UP_CALLS)?;
-        let world = W::instantiate(&mut store, component, &linker).map_err(|e| explain(&e, store.data(), &self.limits).context("start"))?;
+        let world = W::instantiate(&mut store, component, &linker);
+        store.data_mut().lines.end();
+        let world = world.map_err(|e| explain(&e, store.data(), &self.limits, START_UP_CALLS).context("start"))?;
         self.meter(&mut store, START_UP_CALLS)?;
         let description = world.configure(&mut store, &self.setup);
-        let description = description.map_err(|e| explain(&e, store.data(), &self.limits).context("configure"))??;
+        store.data_mut().lines.end();
+        let description = description.map_err(|e| explain(&e, store.data(), &self.limits, START_UP_CALLS).context("configure"))??;
         Ok((Live { store, world }, description))
     }
 
@@ -194,13 +199,15 @@ impl<W: World> Sandbox<W> {
         self.meter(&mut live.store, 1)?;
         live.store.data_mut().denied = None;
         let outcome = call(&mut live.store, &live.world);
-        live.store.data_mut().lines.end();
+        let lines = &mut live.store.data_mut().lines;
+        lines.end();
+        self.shown = lines.shown();
         match outcome {
             Ok(answer) => {
                 self.live = Some(live);
                 answer
             }
-            Err(e) => Err(explain(&e, live.store.data(), &self.limits)),
+            Err(e) => Err(explain(&e, live.store.data(), &self.limits, 1)),
         }
     }
 }
