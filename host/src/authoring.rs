@@ -2,8 +2,8 @@
 //! to hand on.
 //!
 //! A project is a folder with a `plugin.ron`. A *native* one is a crate of type cdylib. A *guest* has one source in Python, Rust, C or
-//! JavaScript and becomes a WebAssembly component for the sandbox; it imports nothing but what its manifest asks for, whatever its language. The tools that do the compiling are
-//! the languages' own; none is part of the host, and a missing one is named together with the command that installs it.
+//! JavaScript and becomes a WebAssembly component for the sandbox; it imports nothing but what its manifest asks for, whatever its language. The
+//! tools that do the compiling are the languages' own; none is part of the host, and a missing one is named together with the command that installs it.
 
 mod cache;
 mod cases;

@@ -46,9 +46,19 @@ pub fn root() -> &'static Path {
 
 /// A command that starts the host in `folder`.
 pub fn host(folder: &Path) -> Command {
-    let mut command = Command::new(built().join("host"));
-    command.current_dir(folder).env_remove("TWINHOST_PLUGIN_PATH").env("XDG_DATA_HOME", folder.join("xdg-data"));
+    newcomer(Command::new(built().join("host")), folder)
+}
+
+/// A command in `folder` of somebody who has installed and allowed nothing yet.
+pub fn newcomer(mut command: Command, folder: &Path) -> Command {
+    command.current_dir(folder).env_remove("TWINHOST_PLUGIN_PATH");
+    command.env("XDG_DATA_HOME", folder.join("xdg-data")).env("XDG_CONFIG_HOME", folder.join("xdg-config"));
     command
+}
+
+/// Where cargo builds what lies outside of this repository, so that what it depends on is compiled once for all tests and runs.
+pub fn outside() -> PathBuf {
+    built().with_file_name("outside")
 }
 
 /// Runs and returns exit code, standard output and standard error.

@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use twinhost_tests::{built, host, outcome};
+use twinhost_tests::{host, outcome, outside};
 
 /// The host with a folder for what cargo builds, so that a second test run does not begin from nothing.
 fn author(folder: &Path) -> Command {
     let mut command = host(folder);
-    command.env("CARGO_TARGET_DIR", built().parent().unwrap().join("outside"));
+    command.env("CARGO_TARGET_DIR", outside());
     command
 }
 
@@ -57,6 +57,6 @@ fn a_generated_robot_passes_its_own_test_and_allocates_nothing() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["test", "--release", "--", "--nocapture"]).current_dir(f.join("own-test"));
-    let said = succeeds(command.env("CARGO_TARGET_DIR", built().parent().unwrap().join("outside")));
+    let said = succeeds(command.env("CARGO_TARGET_DIR", outside()));
     assert!(said.contains("passed   a command allocates nothing"), "{said}");
 }

@@ -2,15 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use twinhost_tests::{host, outcome, plugin};
-
-fn host_of(folder: &Path) -> Command {
-    let mut command = host(folder);
-    command.env("XDG_CONFIG_HOME", folder.join("xdg-config"));
-    command
-}
 
 #[test]
 fn a_locked_recipe_loads_what_was_allowed_and_refuses_the_rest() {
@@ -26,7 +18,7 @@ fn a_locked_recipe_loads_what_was_allowed_and_refuses_the_rest() {
                 policy: (component: \"faulty_policy\"),\n  stages: (),\n)\n";
     fs::write(&recipe, text).unwrap();
     let check = |locked: bool| {
-        let mut command = host_of(f);
+        let mut command = host(f);
         command.arg("check").arg("--no-lock").arg(&recipe).args(if locked { &[][..] } else { &["--set", "trust=Any"] });
         outcome(&mut command)
     };
@@ -40,12 +32,12 @@ fn a_locked_recipe_loads_what_was_allowed_and_refuses_the_rest() {
     assert_eq!(check(false).0, 0);
     refused(&["nobody allowed it", "host plugin trust"]);
 
-    let (code, stdout, stderr) = outcome(host_of(f).args(["plugin", "trust"]).arg(&bundle));
+    let (code, stdout, stderr) = outcome(host(f).args(["plugin", "trust"]).arg(&bundle));
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("allowed misbehave 0.1.0"), "{stdout}");
     let (code, _, stderr) = check(true);
     assert_eq!(code, 0, "{stderr}");
-    assert!(outcome(host_of(f).args(["plugin", "trust"])).1.contains("misbehave 0.1.0"));
+    assert!(outcome(host(f).args(["plugin", "trust"])).1.contains("misbehave 0.1.0"));
 
     // One byte more, which changes nothing but the file.
     let mut bytes = fs::read(&library).unwrap();
@@ -53,7 +45,7 @@ fn a_locked_recipe_loads_what_was_allowed_and_refuses_the_rest() {
     fs::write(&library, bytes).unwrap();
     refused(&["another than the one that was allowed"]);
 
-    let (code, stdout, _) = outcome(host_of(f).args(["plugin", "trust", "--remove", "misbehave"]));
+    let (code, stdout, _) = outcome(host(f).args(["plugin", "trust", "--remove", "misbehave"]));
     assert!(code == 0 && stdout.contains("removed 1"), "{stdout}");
     refused(&["nobody allowed it"]);
 }
@@ -62,7 +54,7 @@ fn a_locked_recipe_loads_what_was_allowed_and_refuses_the_rest() {
 fn what_cannot_be_trusted_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let check = |args: &[&str], words: &str| {
-        let (code, _, stderr) = outcome(host_of(folder.path()).args(["plugin", "trust"]).args(args));
+        let (code, _, stderr) = outcome(host(folder.path()).args(["plugin", "trust"]).args(args));
         assert_eq!(code, 2, "{stderr}");
         assert!(stderr.contains(words), "{stderr}");
     };

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use twinhost::authoring::{Language, ready};
-use twinhost_tests::{built, outcome, root};
+use twinhost_tests::{built, newcomer, outcome, outside, root};
 
 /// A fenced block: the words after the fence, and the text.
 fn blocks(text: &str) -> Vec<(String, String)> {
@@ -31,14 +31,8 @@ fn blocks(text: &str) -> Vec<(String, String)> {
 
 fn bash(folder: &Path, script: &str) -> (i32, String) {
     let path = std::env::join_paths(std::iter::once(built()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())));
-    let mut command = Command::new("bash");
-    command.current_dir(folder).args(["-euo", "pipefail", "-c", script]).env("PATH", path.unwrap());
-    command
-        .env_remove("TWINHOST_PLUGIN_PATH")
-        .env("XDG_DATA_HOME", folder.join("xdg-data"))
-        .env("XDG_CONFIG_HOME", folder.join("xdg-config"));
-    // What native plugins depend on is compiled once for all of them; how fast they are is not looked at.
-    command.env("CARGO_TARGET_DIR", built().parent().unwrap().join("outside"));
+    let mut command = newcomer(Command::new("bash"), folder);
+    command.args(["-euo", "pipefail", "-c", script]).env("PATH", path.unwrap()).env("CARGO_TARGET_DIR", outside());
     let (code, said, complaint) = outcome(&mut command);
     (code, said + &complaint)
 }

@@ -26,7 +26,7 @@ pub fn granting(permission: Permission) -> String {
 }
 
 /// The frozen texts: their places in an interface's folder, and what stands in them.
-pub fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub fn texts<'a>() -> impl Iterator<Item = (&'a str, &'a str)> {
     TEXTS.into_iter().chain([GRANTS])
 }
 
@@ -64,7 +64,7 @@ impl World {
 
     /// Writes all that the world is made of into `folder`.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        write(folder, TEXTS.into_iter().chain([GRANTS]).chain(self.text()))
+        write(folder, texts().chain(self.text()))
     }
 
     /// The world as tools see it.
