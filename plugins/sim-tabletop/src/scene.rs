@@ -44,19 +44,50 @@ fn viewpoint(task: TaskKind) -> (Vector3<f64>, Vector3<f64>, f64) {
     }
 }
 
-fn base_camera(task: TaskKind, gap: &Gap) -> String {
-    let (eye, target, fovy) = viewpoint(task);
-    let back = (eye - target).normalize();
-    let right = Vector3::z().cross(&back).normalize();
-    let frame = Rotation3::from_basis_unchecked(&[right, back.cross(&right), back]);
-    let [pitch, yaw, roll] = gap.camera_tilt.map(f64::to_radians);
-    let tilted = frame
-        * Rotation3::from_axis_angle(&Vector3::y_axis(), yaw)
-        * Rotation3::from_axis_angle(&Vector3::x_axis(), pitch)
-        * Rotation3::from_axis_angle(&Vector3::z_axis(), roll);
-    let position = eye + frame * Vector3::from(gap.camera_offset);
-    let (x, y) = (tilted * Vector3::x(), tilted * Vector3::y());
-    format!(r#"<camera name="base" pos="{}" xyaxes="{} {}" fovy="{fovy}"/>"#, triple(position.into()), triple(x.into()), triple(y.into()),)
+/// The element of a camera: where it would be without a gap (`frame` has the axes right, up and back), and how it is off.
+struct Camera {
+    name: &'static str,
+    eye: Vector3<f64>,
+    frame: Rotation3<f64>,
+    fovy: f64,
+}
+
+impl Camera {
+    fn base(task: TaskKind) -> Self {
+        let (eye, target, fovy) = viewpoint(task);
+        let back = (eye - target).normalize();
+        let right = Vector3::z().cross(&back).normalize();
+        Self { name: "base", eye, frame: Rotation3::from_basis_unchecked(&[right, back.cross(&right), back]), fovy }
+    }
+
+    /// On the hand, in the hand's frame: looks down between the fingers.
+    fn wrist() -> Self {
+        let (right, up) = (Vector3::y(), Vector3::new(0.94, 0.0, 0.34).normalize());
+        Self {
+            name: "wrist",
+            eye: Vector3::new(0.08, 0.0, 0.03),
+            frame: Rotation3::from_basis_unchecked(&[right, up, right.cross(&up)]),
+            fovy: 75.0,
+        }
+    }
+
+    /// `offset` in metres along, `tilt` in degrees (pitch, yaw, roll) about the camera's own axes.
+    fn mjcf(&self, offset: [f64; 3], tilt: [f64; 3]) -> String {
+        let Self { name, eye, frame, fovy } = self;
+        let [pitch, yaw, roll] = tilt.map(f64::to_radians);
+        let tilted = frame
+            * Rotation3::from_axis_angle(&Vector3::y_axis(), yaw)
+            * Rotation3::from_axis_angle(&Vector3::x_axis(), pitch)
+            * Rotation3::from_axis_angle(&Vector3::z_axis(), roll);
+        let position = eye + frame * Vector3::from(offset);
+        let (x, y) = (tilted * Vector3::x(), tilted * Vector3::y());
+        format!(
+            r#"<camera name="{name}" pos="{}" xyaxes="{} {}" fovy="{fovy}"/>"#,
+            triple(position.into()),
+            triple(x.into()),
+            triple(y.into())
+        )
+    }
 }
 
 /// Texture and material of each pattern, and a table top of that material. A texture belongs to the rendering context and the choice of a material to
@@ -109,7 +140,7 @@ pub fn mjcf(task: TaskKind, gap: &Gap, patterns: &[f64], object: &Object) -> Str
         lamp = triple(gap.light_position),
         lamp_dir = triple(gap.light_position.map(|c| -c)),
         diffuse = triple([gap.light_diffuse; 3]),
-        camera = base_camera(task, gap),
+        camera = Camera::base(task).mjcf(gap.camera_offset, gap.camera_tilt),
         friction = gap.friction,
     );
     arm::bodies(&mut xml, gap);

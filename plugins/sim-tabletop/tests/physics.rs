@@ -103,7 +103,9 @@ fn the_arm_holds_still() {
 
 /// All that a short episode shows: sensors, pixels and truth. The hand moves down, closes, and moves on.
 fn story(task: &str, gap: &str) -> Vec<Vec<u8>> {
-    let text = format!("(task: {task}, num_envs: 1, width: 32, height: 32, terminate_on_success: false, gap: ({gap}))");
+    let text = format!(
+        "(task: {task}, num_envs: 1, width: 32, height: 32, cameras: [\"base\", \"wrist\"], terminate_on_success: false, gap: ({gap}))"
+    );
     let services = HostServices::standalone(1, 0);
     let mut env = Tabletop::create(ComponentConfig::new(&text), services).unwrap();
     let mut expert = twinhost_sim_tabletop::Expert::create(ComponentConfig::new("(noise: 0, variation: 0)"), services).unwrap();
@@ -142,6 +144,8 @@ fn every_gap_parameter_changes_what_happens() {
         "hue: 0.1",
         "camera_offset: (0.05, 0.0, 0.0)",
         "camera_tilt: (0.0, 3.0, 0.0)",
+        "wrist_offset: (0.01, 0.0, 0.0)",
+        "wrist_tilt: (0.0, 3.0, 0.0)",
         "friction: 0.3",
         "mass: 4.0",
         "stiffness: 0.5",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{GHOST, ROBOT, triple};
+use super::{Camera, GHOST, ROBOT, triple};
 use crate::frustum::link_group;
 use crate::gap::Gap;
 use crate::kinematics::{BASE, DH, FLANGE, HAND_YAW, JOINT_HIGH, JOINT_LOW, JOINTS, TORQUE_LIMIT};
@@ -74,8 +74,9 @@ pub fn bodies(xml: &mut String, gap: &Gap) {
 <geom name="hand" type="box" pos="0 0 0.03" size="0.026 0.095 0.03" mass="0.73" rgba="{shell} 1" {ROBOT}/>
 <geom type="box" pos="0 0 0.058" size="0.022 0.085 0.006" mass="0" rgba="{hand} 1" {GHOST}/>
 <site name="tcp" pos="0 0 {tcp}" size="0.004" rgba="0 0 0 0"/>
-<camera name="wrist" pos="0.08 0 0.03" xyaxes="0 1 0 0.94 0 0.34" fovy="75"/>"#,
-        tcp = crate::kinematics::TCP
+{camera}"#,
+        tcp = crate::kinematics::TCP,
+        camera = Camera::wrist().mjcf(gap.wrist_offset, gap.wrist_tilt),
     );
     for (name, side) in [("finger_left", 1.0), ("finger_right", -1.0)] {
         let _ = writeln!(
