@@ -144,6 +144,12 @@ impl Failure {
         self.kind = explain::code_of(error);
         self
     }
+    /// The same failure under a code.
+    #[must_use]
+    pub fn under(mut self, code: Code) -> Self {
+        self.kind = Some(code);
+        self
+    }
     fn report(&self) -> ExitCode {
         eprintln!("{}", self.message.trim_end());
         if let Some(kind) = self.kind {

@@ -56,7 +56,7 @@ fn answers(loader: &Loader) {
     let transition = Batch::new().with(names::ACTION, Tensor::from_vec(vec![1.0f32, -2.0, 0.5, 0.0], &[1, 2, 2]));
     assert_eq!(reward.score(&transition).unwrap().slice::<f32>(names::REWARD).unwrap(), [-3.0, -0.5]);
 
-    let mut policy = loader.policy("compat:still", "", services()).unwrap();
+    let mut policy = loader.policy("compat:still", "", services(), &loader.terms()).unwrap();
     let request = ActRequest { mode: ActMode::Greedy, temperature: 1.0, seed: 0, training: false };
     let acted = policy.act(&out, &request).unwrap();
     assert_eq!(acted.slice::<f32>(names::ACTION).unwrap(), [0.25; 4]);

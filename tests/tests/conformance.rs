@@ -69,13 +69,13 @@ fn ppo_learns_the_same_from_the_same_rollout() {
     let state = env.spec().observation.iter().find(|f| f.name == names::STATE).unwrap().shape[0];
     let statistics = testkit::statistics(dim, state, &["move it"]);
     let openvla = format!("(action_dim: {dim}, state_dim: {state})");
-    let mut policy = loader.policy("openvla", &openvla, host_services(1, 7)).unwrap();
+    let mut policy = loader.policy("openvla", &openvla, host_services(1, 7), &loader.terms()).unwrap();
     policy.set_statistics(&statistics).unwrap();
     let plan = RolloutPlan { chunks: 3, temperature: 1.0, seed: 5, variant: String::new() };
     let rollout = collect(&mut env, &mut policy, &mut Scoring::new(1.0, Vec::new()), &plan).unwrap();
     let settings = Settings { cancel_within: Duration::from_secs(60), ..effort().recorded(rollout.data) };
     let card = testkit::algorithm("ppo", &settings, |services| {
-        let mut policy = loader.policy("openvla", &openvla, services)?;
+        let mut policy = loader.policy("openvla", &openvla, services, &loader.terms())?;
         policy.set_statistics(&statistics)?;
         let side = policy.differentiable().unwrap();
         loader.algorithm("ppo", "(epochs: 1, global_batch: 6, micro_batch: 6, critic_warmup: 0)", services, side)
@@ -132,7 +132,9 @@ fn a_rewards_and_a_policys_misbehaviour_is_found() {
     fails(&reward("(fault: Leak)"), "memory stays where it is", "bytes more");
 
     let settings = || effort().feature(FeatureSpec::new(names::STATE, DType::F32, &[1]));
-    let policy = |config: &str| testkit::policy("faulty_policy", &settings(), |services| loader.policy("faulty_policy", config, services));
+    let policy = |config: &str| {
+        testkit::policy("faulty_policy", &settings(), |services| loader.policy("faulty_policy", config, services, &loader.terms()))
+    };
     policy("").assert_passed();
     fails(&policy("(fault: WrongShape)"), "actions", "[1, 1, 2]");
     fails(&policy("(fault: Leak)"), "memory stays where it is", "bytes more");

@@ -169,10 +169,16 @@ fn every_language_has_what_it_asked_for_and_was_granted() {
             fs::write(project.join("plugin.ron"), manifest.replace("(kind: Reward,", &format!("(kind: Reward, asks: [{asks}],"))).unwrap();
             build(&Project::open(&project).unwrap())
         };
-        // Compiled languages notice what was not asked for; interpreters cannot know what a source will do.
+        // Compiled languages notice what was not asked for; interpreters cannot know what a source will do before it does it.
         if matches!(language, Language::C | Language::Rust) {
             let e = built("Clock, Log").unwrap_err().to_string();
             assert!(e.contains("twinhost:grants/random") && e.contains("asks: [Random]"), "{language}: {e}");
+        } else {
+            let loader = Loader::new(&[built("Clock, Random").unwrap().path]);
+            let limits = Limits { grants: Permission::ALL.to_vec(), ..Limits::default() };
+            let refused = loader.reward("dice", "", host_services(1, 7), &Terms { limits, environment: None });
+            let e = refused.err().unwrap().to_string();
+            assert!(e.contains("`asks: [Log]`"), "{language}: {e}");
         }
         let loader = Loader::new(&[built("Clock, Random, Log").unwrap().path]);
         let create = |grants: &[Permission], seed| -> Result<RewardHandle> {

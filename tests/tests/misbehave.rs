@@ -93,7 +93,7 @@ fn a_policys_fault_is_named_with_its_call() {
     let observation = Batch::new().with(names::STATE, Tensor::zeros::<f32>(&[2, 1]));
     let request = ActRequest { mode: ActMode::Greedy, temperature: 1.0, seed: 0, training: false };
     let check = |config: &str, words: &str| {
-        let mut policy = loader().policy("faulty_policy", config, host_services(1, 0)).unwrap();
+        let mut policy = loader().policy("faulty_policy", config, host_services(1, 0), &loader().terms()).unwrap();
         let error = policy.act(&observation, &request).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     };
@@ -129,7 +129,7 @@ fn a_library_whose_constructor_ends_the_process_is_refused_and_the_host_lives() 
         let spoiled = |command: &mut Command| outcome(command.env("TWINHOST_MISBEHAVE_CONSTRUCTOR", how));
         let (code, _, stderr) = spoiled(fresh_host(folder.path()).args(["plugin", "why"]).arg(&library));
         assert_eq!(code, 2, "{stderr}");
-        assert!(stderr.contains("libtwinhost_misbehave.so") && stderr.contains(words), "{stderr}");
+        assert!(stderr.contains("libtwinhost_misbehave.so") && stderr.contains(words) && stderr.contains("(T201"), "{stderr}");
 
         let (code, stdout, stderr) = spoiled(fresh_host(folder.path()).args(["plugin", "info", "misbehave"]));
         assert_eq!(code, 0, "{stderr}");

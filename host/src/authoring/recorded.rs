@@ -40,10 +40,6 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn terms(&self) -> Terms {
-        Terms { limits: self.loader.sandbox.clone(), ..Terms::default() }
-    }
-
     fn with_env(&self, action: ActionSpec, rows: usize) -> Terms {
         let environment = EnvSpec {
             kind: EnvKind::Simulated,
@@ -57,7 +53,7 @@ impl Subject<'_> {
             subtasks: Vec::new(),
             pose_delta_scale: None,
         };
-        Terms { environment: Some(environment), ..self.terms() }
+        self.loader.terms_in(&environment)
     }
 
     /// Plays a case on a fresh instance; returns the number of calls.
@@ -67,7 +63,7 @@ impl Subject<'_> {
         let told = |e: twinhost_plugin_api::Error| e.to_string();
         let mut call: Player<'_> = match self.kind {
             Kind::Reward => {
-                let mut reward = self.loader.reward(reference, config, services, &self.terms()).map_err(told)?;
+                let mut reward = self.loader.reward(reference, config, services, &self.loader.terms()).map_err(told)?;
                 Box::new(move |call| match (&call.reset, &call.score) {
                     (Some(reset), None) => reward.reset(&reset.rows).map(|()| Batch::new()).map_err(told),
                     (None, Some(features)) => reward.score(&transition(cases::batch(features)?, call.steps.unwrap_or(1))).map_err(told),
@@ -75,7 +71,7 @@ impl Subject<'_> {
                 })
             }
             Kind::Policy => {
-                let mut policy = self.loader.policy(reference, config, services).map_err(told)?;
+                let mut policy = self.loader.policy(reference, config, services, &self.loader.terms()).map_err(told)?;
                 Box::new(move |call| match (&call.reset, &call.act) {
                     (Some(reset), None) => policy.reset(&reset.rows, &reset.seeds).map(|()| Batch::new()).map_err(told),
                     (None, Some(features)) => {

@@ -55,7 +55,7 @@ pub trait Components {
     /// # Errors
     /// If the component refuses its configuration or does not load; so for the next ones.
     fn env(&self, component: &str, config: &str, isolation: Isolation) -> Result<EnvSpec, Error>;
-    fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error>;
+    fn policy(&self, component: &str, config: &str, isolation: Isolation, env: Option<&EnvSpec>) -> Result<PolicySpec, Error>;
     /// Lets the policy act once on what the environment `env` shows.
     ///
     /// # Errors
@@ -215,12 +215,14 @@ impl Check<'_> {
     fn policy(&mut self, envs: &Envs) -> Option<String> {
         let loaded = self.loaded;
         let policy = &loaded.recipe.policy;
-        let spec = self
-            .create(Kind::Policy, &policy.component, &policy.config, |c| c.policy(&policy.component, &policy.config.ron, policy.isolation));
+        let told = loaded.recipe.policy_env().and_then(|name| envs.get(name));
+        let spec = self.create(Kind::Policy, &policy.component, &policy.config, |c| {
+            c.policy(&policy.component, &policy.config.ron, policy.isolation, told)
+        });
         if let Some(real) = &loaded.recipe.stages.demos.real {
             let expert = &real.expert;
             self.create(Kind::Policy, &expert.component, &expert.config, |c| {
-                c.policy(&expert.component, &expert.config.ron, expert.isolation)
+                c.policy(&expert.component, &expert.config.ron, expert.isolation, envs.get(&real.env))
             });
         }
         let Some(spec) = spec else {

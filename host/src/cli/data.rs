@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
-use twinhost_plugin_api::{Env, ErrorKind, Policy, Tensor, names};
+use twinhost_plugin_api::{Env, EnvSpec, ErrorKind, Policy, Tensor, names};
 
 use super::{Failure, Overrides, PluginPaths};
 use crate::data::sets::Sets;
@@ -130,7 +130,9 @@ impl<'a> Maker<'a> {
         let stage = self.recipe.recipe.stages.demos.real.as_ref().ok_or_else(|| self.missing("real"))?;
         let mut env = create_env(&self.loader, &self.recipe, &stage.env, self.threads)?;
         let order = self.sets().real(stage, env.spec().kind)?;
-        let stored = self.with_progress("record", stage.episodes, |tell| order.record(stage, &mut env, || self.expert(stage), tell))?;
+        let spec = env.spec();
+        let stored =
+            self.with_progress("record", stage.episodes, |tell| order.record(stage, &mut env, || self.expert(stage, &spec), tell))?;
         Ok((stored, stage))
     }
 
@@ -142,11 +144,11 @@ impl<'a> Maker<'a> {
         self.with_progress("generate", stage.episodes, |tell| Ok(order.generate(stage, &mut env, &source, keep_failures, tell)?))
     }
 
-    fn expert(&self, stage: &RealDemos) -> Result<impl Policy + use<>, Failure> {
+    fn expert(&self, stage: &RealDemos, spec: &EnvSpec) -> Result<impl Policy + use<>, Failure> {
         let (component, config) = (&stage.expert.component, &stage.expert.config);
         // As a run creates it, so that both make the same set.
         let services = host_services(1, derive_seed(self.recipe.recipe.seed, "expert", 0));
-        create_expert(&self.loader, &stage.expert, services).map_err(|e| match e.kind {
+        create_expert(&self.loader, &stage.expert, services, spec).map_err(|e| match e.kind {
             ErrorKind::InvalidConfig => self.recipe.locate(config, component, &e).into(),
             _ => e.context(format!("{} `{component}`", Kind::Policy)).into(),
         })

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use std::path::{Path, PathBuf};
-use twinhost_plugin_api::Policy;
+use twinhost_plugin_api::{Env as _, Policy};
 
 use super::{Failure, Overrides, PluginPaths};
 use crate::observe::{EvalResult, Progress, RunLayout};
@@ -58,11 +58,17 @@ pub fn run(args: &EvalArgs, progress: &Progress) -> Result<(), Failure> {
     }
     let loader = args.paths.loader(&recipe.recipe);
     let threads = super::run::threads(&recipe);
-    let mut policy = pipeline::create_policy(&loader, &recipe, threads)?;
+    let told = stage.envs.first().ok_or_else(|| Failure::user("stages.eval.envs names no environment"))?;
+    let first = pipeline::create_env(&loader, &recipe, told, threads)?;
+    let mut policy = pipeline::create_policy(&loader, &recipe, threads, &first.spec())?;
+    let mut first = Some(first);
     policy.load(&weights)?;
     let mut result = EvalResult { arm, seed: recipe.recipe.seed, weights_digest: policy.digest().unwrap_or_default(), groups: Vec::new() };
     for name in &stage.envs {
-        let mut env = pipeline::create_env(&loader, &recipe, name, threads)?;
+        let mut env = match first.take() {
+            Some(env) => env,
+            None => pipeline::create_env(&loader, &recipe, name, threads)?,
+        };
         for variant in &stage.variants {
             let bar = progress.stage(&format!("{name}/{variant}"), stage.episodes as u64);
             let (group, _) = pipeline::measure(&mut env, &mut policy, &stage, name, variant, 0, |wave| bar.inc(wave as u64))?;

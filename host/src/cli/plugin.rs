@@ -8,6 +8,7 @@ mod test;
 mod trust;
 
 use super::{Failure, PluginPaths};
+use crate::codes::Code;
 use crate::loader::{Bundle, Candidate, Catalog, NOT_OURS, inspect, open_in_child};
 
 #[derive(Subcommand, Debug)]
@@ -53,8 +54,9 @@ pub fn run(command: &PluginCommand) -> Result<(), Failure> {
         }
         PluginCommand::Info { name, paths } => {
             let catalog = Catalog::discover(&paths.plugin_dir);
-            let bundle = find(&catalog, name)
-                .ok_or_else(|| Failure::user(format!("no bundle or component is named `{name}`: see `host plugin list`")))?;
+            let bundle = find(&catalog, name).ok_or_else(|| {
+                Failure::user(format!("no bundle or component is named `{name}`: see `host plugin list`")).under(Code::NoSuchComponent)
+            })?;
             info(bundle);
             Ok(())
         }
@@ -117,7 +119,8 @@ fn why(catalog: &Catalog, name: &str) -> Result<(), Failure> {
         return match inspect(&path) {
             Ok(Some(found)) => {
                 if !found.sandboxed {
-                    open_in_child(&path).map_err(|reason| Failure::user(format!("{}: {reason}", path.display())))?;
+                    open_in_child(&path)
+                        .map_err(|reason| Failure::user(format!("{}: {reason}", path.display())).under(Code::RefusedPlugin))?;
                 }
                 println!(
                     "{}: a usable plugin, bundle `{}` {} (sha256 {})",
@@ -128,8 +131,8 @@ fn why(catalog: &Catalog, name: &str) -> Result<(), Failure> {
                 );
                 Ok(())
             }
-            Ok(None) => Err(Failure::user(format!("{}: {NOT_OURS}", path.display()))),
-            Err(refusal) => Err(Failure::user(refusal.to_string())),
+            Ok(None) => Err(Failure::user(format!("{}: {NOT_OURS}", path.display())).under(Code::RefusedPlugin)),
+            Err(refusal) => Err(refusal.into()),
         };
     }
     let bundle = find(catalog, name).map(|b| b.manifest.name.clone());
@@ -148,7 +151,9 @@ fn why(catalog: &Catalog, name: &str) -> Result<(), Failure> {
     if bundle.is_none() {
         let places: Vec<String> = crate::loader::search_order(&[]).iter().map(|s| s.path.display().to_string()).collect();
         let refused = if mentioned { " (see above for what was refused)" } else { "" };
-        return Err(Failure::user(format!("no plugin provides `{name}`{refused}; looked in: {}", places.join(", "))));
+        return Err(
+            Failure::user(format!("no plugin provides `{name}`{refused}; looked in: {}", places.join(", "))).under(Code::NoSuchComponent)
+        );
     }
     Ok(())
 }
@@ -159,7 +164,7 @@ fn describe(candidate: &Candidate) -> String {
         Candidate::Shadowed { name, path, by } => {
             format!("shadowed: {name} at {} (the one at {} comes first)", path.display(), by.display())
         }
-        Candidate::Refused(refusal) => format!("refused: {refusal}"),
+        Candidate::Refused(refusal) => format!("refused: {refusal} ({})", Code::RefusedPlugin),
         Candidate::NoSuchFolder(search) => format!("missing: {} ({}) does not exist", search.path.display(), search.origin),
     }
 }

@@ -11,7 +11,6 @@ use twinhost_plugin_api::{
 use super::discovery::Bundle;
 use super::manifest::{ComponentEntry, Kind};
 use super::native::Loader;
-use super::sandboxed::Terms;
 
 /// Rows recorded from an environment for a policy.
 const RECORDED_STEPS: usize = 8;
@@ -37,7 +36,7 @@ fn one(loader: &Loader, bundle: &Bundle, component: &ComponentEntry, settings: S
                 Some(rows) => settings.recorded(rows),
                 None => settings,
             };
-            testkit::policy(name, &settings, |services| loader.policy(&reference, config, services))
+            testkit::policy(name, &settings, |services| loader.policy(&reference, config, services, &loader.terms()))
         }
         Kind::Filter => filter(loader, component, &reference),
         Kind::Algorithm => testkit::algorithm(name, &settings, |services| {
@@ -73,7 +72,7 @@ fn filter(loader: &Loader, component: &ComponentEntry, reference: &str) -> Score
         pose_delta_scale: None,
     };
     let review = || -> Result<Vec<f32>> {
-        let terms = Terms { environment: Some(environment.clone()), ..loader.terms() };
+        let terms = loader.terms_in(&environment);
         let mut filter = loader.filter(reference, &component.example.config, HostServices::standalone(1, 0), &terms)?;
         filter.reset(&[0, 1])?;
         let mut observation = Batch::new();
@@ -100,7 +99,7 @@ fn filter(loader: &Loader, component: &ComponentEntry, reference: &str) -> Score
 /// An algorithm with a fresh policy to train.
 fn trained(loader: &Loader, reference: &str, config: &str, policy: &str, services: HostServices) -> Result<super::AlgorithmHandle> {
     let example = loader.catalog.find(Kind::Policy, policy).map_err(Error::input)?.1.example.config.clone();
-    let mut policy = loader.policy(policy, &example, services)?;
+    let mut policy = loader.policy(policy, &example, services, &loader.terms())?;
     let side = policy.differentiable().ok_or_else(|| Error::unsupported("that policy has no differentiable side"))?;
     loader.algorithm(reference, config, services, side)
 }
@@ -108,7 +107,7 @@ fn trained(loader: &Loader, reference: &str, config: &str, policy: &str, service
 /// What a policy sees in an environment of its own bundle, if it reads nothing else.
 fn recorded(loader: &Loader, bundle: &Bundle, policy: &str, config: &str) -> Option<Batch> {
     let services = HostServices::standalone(1, 0);
-    let needs = loader.policy(policy, config, services).ok()?.spec().observation;
+    let needs = loader.policy(policy, config, services, &loader.terms()).ok()?.spec().observation;
     let env = bundle.manifest.components.iter().find(|c| c.kind == Kind::Env)?;
     let mut env = loader.env(&format!("{}:{}", bundle.manifest.name, env.name), &env.example.config, services).ok()?;
     let spec = env.spec();

@@ -83,8 +83,14 @@ impl Loader {
         Ok(Code::Component(bundle))
     }
 
-    pub(super) fn terms(&self) -> Terms {
+    /// What a sandboxed component may use if nothing else is said about it.
+    pub fn terms(&self) -> Terms {
         Terms { limits: self.sandbox.clone(), environment: None }
+    }
+
+    /// The same for one that works with the environment `spec`.
+    pub fn terms_in(&self, spec: &EnvSpec) -> Terms {
+        Terms { environment: Some(spec.clone()), ..self.terms() }
     }
 
     /// Opens a bundle's library, after the native libraries it needs. One that was never opened on this machine is opened by a child
@@ -194,13 +200,13 @@ impl Loader {
 
     /// # Errors
     /// As [`Loader::env`].
-    pub fn policy(&self, reference: &str, config: &str, services: HostServices) -> Result<PolicyHandle> {
+    pub fn policy(&self, reference: &str, config: &str, services: HostServices, terms: &Terms) -> Result<PolicyHandle> {
         let (bundle, name) = self.component(Kind::Policy, reference)?;
         let code = self.code(bundle)?;
         let create = || match code {
             Code::Library(module) => module.create_policy()(name.into(), config.into(), services),
             Code::Component(bundle) => {
-                sandboxed::start(&self.programs, (bundle, Kind::Policy), config, &services, &self.terms(), GuestPolicy::start)
+                sandboxed::start(&self.programs, (bundle, Kind::Policy), config, &services, terms, GuestPolicy::start)
                     .map(policy::boxed)
                     .into()
             }

@@ -19,9 +19,16 @@ impl Loader {
 
     /// # Errors
     /// As [`Loader::env`] and [`Loader::isolated_env`].
-    pub fn placed_policy(&self, place: Isolation, reference: &str, config: &str, services: HostServices) -> Result<PolicyHandle> {
+    pub fn placed_policy(
+        &self,
+        place: Isolation,
+        reference: &str,
+        config: &str,
+        services: HostServices,
+        terms: &Terms,
+    ) -> Result<PolicyHandle> {
         match place {
-            Isolation::InProcess => self.policy(reference, config, services),
+            Isolation::InProcess => self.policy(reference, config, services, terms),
             Isolation::Process => self.isolated_policy(reference, config, services),
         }
     }

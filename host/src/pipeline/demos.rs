@@ -56,7 +56,6 @@ pub fn prepare(session: &mut Session, recipe: &LoadedRecipe) -> Result<Demonstra
             "the recipe records no demonstrations (stages.demos), and without any there is nothing to normalise by or learn from".into(),
         ));
     }
-    let env = recipe.recipe.envs.keys().next().cloned().unwrap_or_default();
     // Once per run: arms share the sets, and a run that is resumed before its first checkpoint begins its metrics anew.
     if session.sink.global_step() == 0 {
         let count = |set: &Option<Arc<EpisodeBuffer>>| set.as_ref().map_or(0.0, |s| s.len() as f64);
@@ -67,7 +66,7 @@ pub fn prepare(session: &mut Session, recipe: &LoadedRecipe) -> Result<Demonstra
         ];
         session.sink.log("", "demos", 0, values.map(|(name, value)| (name.to_string(), value)))?;
     }
-    let statistics = data::statistics(&buffers, &session.env(recipe, &env)?.spec().action)?;
+    let statistics = data::statistics(&buffers, &session.policy_env(recipe)?.action)?;
     Ok(Demonstrations { key, real, sim, statistics })
 }
 
@@ -75,9 +74,10 @@ fn real_set(session: &mut Session, recipe: &LoadedRecipe, stage: &RealDemos) -> 
     let kind = session.env(recipe, &stage.env)?.spec().kind;
     let (loader, env, data_dir, progress) = session.collection(recipe, &stage.env)?;
     let order = Sets { data_dir, recipe, loader }.real(stage, kind)?;
+    let spec = env.spec();
     let expert = || {
         let services = host_services(1, derive_seed(recipe.recipe.seed, "expert", 0));
-        let created = create_expert(loader, &stage.expert, services);
+        let created = create_expert(loader, &stage.expert, services, &spec);
         located(recipe, Kind::Policy, &stage.expert.component, &stage.expert.config, created)
     };
     with_progress(progress, "real", stage.episodes, |tell| order.record(stage, env, expert, tell))

@@ -67,6 +67,15 @@ impl Session {
         self.envs.get_mut(&key).ok_or_else(|| Error::Unfit(format!("the environment `{name}` vanished")))
     }
 
+    /// The description of the environment that the policy is told about.
+    ///
+    /// # Errors
+    /// As [`Session::env`].
+    pub fn policy_env(&mut self, recipe: &LoadedRecipe) -> Result<EnvSpec> {
+        let name = recipe.recipe.policy_env().ok_or_else(|| Error::Unfit("the recipe has no environment".into()))?;
+        Ok(self.env(recipe, name)?.spec())
+    }
+
     /// What making demonstrations in an environment needs at once: plugins, the environment, the folder for sets, progress.
     ///
     /// # Errors
@@ -95,8 +104,9 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::env`], or if the weights do not load.
-    pub fn policy(&self, recipe: &LoadedRecipe) -> Result<PolicyHandle> {
-        let mut policy = create_policy(&self.loader, recipe, self.threads)?;
+    pub fn policy(&mut self, recipe: &LoadedRecipe) -> Result<PolicyHandle> {
+        let spec = self.policy_env(recipe)?;
+        let mut policy = create_policy(&self.loader, recipe, self.threads, &spec)?;
         if let Some(folder) = &recipe.recipe.policy.init {
             policy.load(folder)?;
         }
@@ -234,21 +244,28 @@ pub fn create_scoring(loader: &Loader, recipe: &LoadedRecipe, stage: &Rl, spec: 
     Ok(Scoring::new(stage.env_reward_weight as f32, rewards))
 }
 
+/// The policy, which is told of the environment `spec`.
+///
 /// # Errors
 /// As [`Session::policy`].
-pub fn create_policy(loader: &Loader, recipe: &LoadedRecipe, threads: u32) -> Result<PolicyHandle> {
+pub fn create_policy(loader: &Loader, recipe: &LoadedRecipe, threads: u32, spec: &EnvSpec) -> Result<PolicyHandle> {
     let policy = &recipe.recipe.policy;
     let services = host_services(threads, derive_seed(recipe.recipe.seed, "policy", 0));
-    let created = loader.placed_policy(policy.isolation, &policy.component, &policy.config.ron, services);
+    let created = loader.placed_policy(policy.isolation, &policy.component, &policy.config.ron, services, &loader.terms_in(spec));
     located(recipe, Kind::Policy, &policy.component, &policy.config, created)
 }
 
-/// A scripted policy that demonstrates.
+/// A scripted policy that demonstrates in the environment `spec`.
 ///
 /// # Errors
 /// As [`Loader::policy`].
-pub fn create_expert(loader: &Loader, expert: &Component, services: HostServices) -> twinhost_plugin_api::Result<PolicyHandle> {
-    loader.placed_policy(expert.isolation, &expert.component, &expert.config.ron, services)
+pub fn create_expert(
+    loader: &Loader,
+    expert: &Component,
+    services: HostServices,
+    spec: &EnvSpec,
+) -> twinhost_plugin_api::Result<PolicyHandle> {
+    loader.placed_policy(expert.isolation, &expert.component, &expert.config.ron, services, &loader.terms_in(spec))
 }
 
 /// Starts of a component's own process, before its failure is the run's.

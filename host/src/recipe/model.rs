@@ -406,6 +406,13 @@ impl Recipe {
         self.stages.sft.as_ref().is_some_and(|sft| sft.alpha > 0.0)
     }
 
+    /// The environment that the policy is told about, if it wants to know: where it is trained, or else tried.
+    pub fn policy_env(&self) -> Option<&str> {
+        let stages = &self.stages;
+        let tried = stages.eval.as_ref().and_then(|eval| eval.envs.first());
+        stages.rl.as_ref().map(|rl| &rl.env).or(tried).or_else(|| self.envs.keys().next()).map(String::as_str)
+    }
+
     /// Some stage learns from real demonstrations, or simulated ones are generated from them.
     pub fn needs_real_demos(&self) -> bool {
         let stages = &self.stages;

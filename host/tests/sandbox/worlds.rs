@@ -44,7 +44,7 @@ fn a_reward_without_what_it_reads_says_what_is_missing() {
 #[test]
 fn a_policy_acts() {
     let shelf = Shelf::new("Policy", "home", component("policy", POLICY));
-    let mut policy = shelf.loader.policy("home", "", host_services(1, 0)).unwrap();
+    let mut policy = shelf.loader.policy("home", "", host_services(1, 0), &shelf.loader.terms()).unwrap();
     // Whatever it says of itself, there is nothing to train.
     assert!(!policy.spec().differentiable);
     assert!(policy.differentiable().is_none());
@@ -57,6 +57,26 @@ fn a_policy_acts() {
     };
     assert_eq!(act(&mut policy, ActMode::Sample, 4), [-0.5, 0.0, 0.25, 0.0]);
     assert_eq!(act(&mut policy, ActMode::Greedy, 5), [-0.5, 3.0, 0.25, 3.0]);
+}
+
+#[test]
+fn a_policy_is_told_of_its_environment() {
+    // Refuses every configuration with the environment's description for a reason.
+    let description = "(i32.store (i32.const 256) (i32.const 0))
+    (i32.store (i32.const 260) (i32.const 16))
+    (i32.store (i32.const 264) (i32.const 101))";
+    let refusal = "(i32.store8 (i32.const 256) (i32.const 1))
+    (i32.store8 (i32.const 260) (i32.const 4))
+    (i32.store8 (i32.const 264) (i32.const 0))
+    (i32.store (i32.const 276) (local.get 2))
+    (i32.store (i32.const 280) (local.get 3))";
+    assert!(POLICY.contains(description));
+    let shelf = Shelf::new("Policy", "curious", component("policy", &POLICY.replacen(description, refusal, 1)));
+    let told = |terms: &Terms| shelf.loader.policy("curious", "", host_services(1, 0), terms).err().unwrap().to_string();
+    let e = told(&shelf.loader.terms_in(&environment()));
+    assert!(e.contains(r#""names":["x","gripper"]"#) && e.contains(r#""control_hz":10"#), "{e}");
+    let e = told(&shelf.loader.terms());
+    assert!(e.contains("{}") && !e.contains("gripper"), "{e}");
 }
 
 #[test]

@@ -45,9 +45,9 @@ impl Components for Memory<'_> {
         let place = format!("{isolation:?}");
         remember(&self.envs, &[component, config, &place], || self.components.env(component, config, isolation))
     }
-    fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
-        let place = format!("{isolation:?}");
-        remember(&self.policies, &[component, config, &place], || self.components.policy(component, config, isolation))
+    fn policy(&self, component: &str, config: &str, isolation: Isolation, env: Option<&EnvSpec>) -> Result<PolicySpec, Error> {
+        let question = [component, config, &format!("{isolation:?} {env:?}")];
+        remember(&self.policies, &question, || self.components.policy(component, config, isolation, env))
     }
     fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
         let question = [component, config, &format!("{isolation:?} {:?}", env.observation)];

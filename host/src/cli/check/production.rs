@@ -21,16 +21,17 @@ impl Components for Loader {
         use twinhost_plugin_api::Env as _;
         self.placed_env(isolation, component, config, host_services(1, 0)).map(|env| env.spec())
     }
-    fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
+    fn policy(&self, component: &str, config: &str, isolation: Isolation, env: Option<&EnvSpec>) -> Result<PolicySpec, Error> {
         use twinhost_plugin_api::Policy as _;
-        self.placed_policy(isolation, component, config, host_services(1, 0)).map(|policy| policy.spec())
+        let terms = env.map_or_else(|| self.terms(), |env| self.terms_in(env));
+        self.placed_policy(isolation, component, config, host_services(1, 0), &terms).map(|policy| policy.spec())
     }
     fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
-        trial::act_once(&mut self.placed_policy(isolation, component, config, host_services(1, 0))?, env)
+        trial::act_once(&mut self.placed_policy(isolation, component, config, host_services(1, 0), &self.terms_in(env))?, env)
     }
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         use twinhost_plugin_api::{Algorithm as _, Policy as _};
-        let mut policy = Loader::policy(self, policy.0, policy.1, host_services(1, 0))?;
+        let mut policy = Loader::policy(self, policy.0, policy.1, host_services(1, 0), &self.terms())?;
         let differentiable = policy
             .differentiable()
             .ok_or_else(|| Error::input("the policy of this recipe cannot be trained: it has no differentiable side"))?;

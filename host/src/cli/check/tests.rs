@@ -59,7 +59,8 @@ impl Components for Shelf {
             pose_delta_scale: Some((0.1, 0.1)),
         })
     }
-    fn policy(&self, component: &str, config: &str, _: Isolation) -> Result<PolicySpec, Error> {
+    fn policy(&self, component: &str, config: &str, _: Isolation, env: Option<&EnvSpec>) -> Result<PolicySpec, Error> {
+        assert!(env.is_none_or(|env| env.control_hz == 10.0));
         if config != "()" {
             return Err(Error::config("layers", "must be from 1 to 9, got 0"));
         }
@@ -246,9 +247,9 @@ impl Components for Counting {
         self.0.set(self.0.get() + 1);
         Shelf.env(component, config, isolation)
     }
-    fn policy(&self, component: &str, config: &str, isolation: Isolation) -> Result<PolicySpec, Error> {
+    fn policy(&self, component: &str, config: &str, isolation: Isolation, env: Option<&EnvSpec>) -> Result<PolicySpec, Error> {
         self.0.set(self.0.get() + 1);
-        Shelf.policy(component, config, isolation)
+        Shelf.policy(component, config, isolation, env)
     }
     fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
         Shelf.trial(component, config, isolation, env)

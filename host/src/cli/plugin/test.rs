@@ -7,6 +7,7 @@ use twinhost_plugin_api::testkit::Settings;
 
 use super::super::{Failure, PluginPaths};
 use crate::authoring::{Project, build, play_cases};
+use crate::codes::Code;
 use crate::loader::{Loader, Trust, examine};
 use crate::recipe::Permission;
 
@@ -46,13 +47,14 @@ pub fn run(args: &TestArgs) -> Result<(), Failure> {
     loader.sandbox.grants = Permission::ALL.to_vec();
     let found = |b: &&crate::loader::Bundle| library.as_ref().map_or(b.manifest.name == args.plugin, |library| b.library == *library);
     let Some(bundle) = loader.catalog.bundles.iter().find(found) else {
-        let refused = library.as_deref().and_then(|l| crate::loader::inspect(l).err()).map(|r| r.to_string());
-        return Err(Failure::user(refused.unwrap_or_else(|| {
-            format!(
+        return Err(match library.as_deref().and_then(|library| crate::loader::inspect(library).err()) {
+            Some(refusal) => refusal.into(),
+            None => Failure::user(format!(
                 "`{}` is neither a project, a bundle, a library nor the name of an installed bundle: see `host plugin list`",
                 args.plugin
-            )
-        })));
+            ))
+            .under(Code::NoSuchComponent),
+        });
     };
     let settings = || Settings { leak_time: Duration::from_secs(args.leak_time), ..Settings::default().steps(args.steps) };
     let mut cards = examine(&loader, bundle, settings);

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::Failure;
 use crate::authoring::Project;
-use crate::loader::{TrustList, inspect};
+use crate::codes::Code;
+use crate::loader::{NOT_OURS, TrustList, inspect};
 
 #[derive(Args, Debug)]
 pub struct TrustArgs {
@@ -56,8 +57,8 @@ fn allow(list: &mut TrustList, plugin: &Path) -> Result<(), Failure> {
         }
         false => plugin.to_path_buf(),
     };
-    let found = inspect(&library).map_err(|e| Failure::user(e.to_string()))?;
-    let found = found.ok_or_else(|| Failure::user(format!("{}: is a library but not a Twinhost plugin", library.display())))?;
+    let found = inspect(&library)?;
+    let found = found.ok_or_else(|| Failure::user(format!("{}: {NOT_OURS}", library.display())).under(Code::RefusedPlugin))?;
     let about = format!("{} {}", found.manifest.name, found.manifest.version);
     let word = if list.allow(&found.sha256, &about) { "allowed" } else { "allowed already:" };
     println!("{word} {about} ({}), sha256 {}", library.display(), found.sha256);
