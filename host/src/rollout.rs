@@ -4,11 +4,13 @@
 
 mod collect;
 mod evaluate;
+mod pool;
 mod scoring;
 mod watched;
 
 pub use collect::{Rollout, RolloutPlan, RolloutStatistics, collect};
 pub use evaluate::{EpisodeOutcome, Evaluation, EvaluationPlan, Film, evaluate};
+pub use pool::RewardPool;
 pub use scoring::{Scoring, WeightedReward};
 pub use watched::{Interventions, WatchedEnv};
 

@@ -59,7 +59,7 @@ impl LiveRewards {
             let (name, file) = (reward.component.short(), file.display());
             match create_reward(loader, recipe, watched.index, reward, spec) {
                 Ok(component) => {
-                    scoring.replace(watched.index, Box::new(component));
+                    scoring.replace(watched.index, component);
                     tracing::info!("reward `{name}`: {file} has changed and is in use from now on");
                 }
                 Err(e) => tracing::warn!("reward `{name}`: {file} has changed, but the former one stays: {e}"),

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use twinhost_plugin_api::{Algorithm, Env as _, EnvSpec, HostServices, Policy};
+use twinhost_plugin_api::{Algorithm, Env as _, EnvSpec, HostServices, Policy, Reward};
 
 use super::checkpoint::{Checkpoints, RunState, StagePosition};
 use super::{Error, Result};
 use crate::data::{Cameras, EpisodeBuffer, Stored};
-use crate::loader::{AlgorithmHandle, Kind, Loader, PolicyHandle, RewardHandle, Terms, host_services};
+use crate::loader::{AlgorithmHandle, Kind, Loader, PolicyHandle, Terms, host_services};
 use crate::observe::{MetricSink, Progress, RunDir};
 use crate::recipe::{Component, Limits, LoadedRecipe, Recipe, Rl};
-use crate::rollout::{Scoring, WatchedEnv, WeightedReward, derive_seed};
+use crate::rollout::{RewardPool, Scoring, WatchedEnv, WeightedReward, derive_seed};
 
 /// Times the user asked to stop: once means "finish the step and save", twice means "now".
 static STOP_REQUESTS: AtomicU32 = AtomicU32::new(0);
@@ -209,7 +209,7 @@ pub fn terms(recipe: &Recipe, own: Option<&Limits>, spec: &EnvSpec) -> Terms {
     Terms { limits, environment: Some(spec.clone()) }
 }
 
-/// Reward number `index` of stage II, for the environment `spec`.
+/// Reward number `index` of stage II, for the environment `spec`; as many instances as the recipe wants.
 ///
 /// # Errors
 /// As [`Session::env`].
@@ -219,11 +219,20 @@ pub fn create_reward(
     index: usize,
     reward: &crate::recipe::WeightedReward,
     spec: &EnvSpec,
-) -> Result<RewardHandle> {
-    let services = host_services(1, derive_seed(recipe.recipe.seed, "reward", index as u64));
+) -> Result<Box<dyn Reward>> {
+    let seed = derive_seed(recipe.recipe.seed, "reward", index as u64);
     let terms = terms(&recipe.recipe, reward.limits.as_ref(), spec);
-    let created = loader.placed_reward(reward.isolation, &reward.component, &reward.config.ron, services, &terms);
-    located(recipe, Kind::Reward, &reward.component, &reward.config, created)
+    let create = |instance: usize| {
+        let seed = if instance == 0 { seed } else { derive_seed(seed, "instance", instance as u64) };
+        let services = host_services(1, seed);
+        let created = loader.placed_reward(reward.isolation, &reward.component, &reward.config.ron, services, &terms);
+        Ok(Box::new(located(recipe, Kind::Reward, &reward.component, &reward.config, created)?) as Box<dyn Reward>)
+    };
+    let wanted = reward.instances.min(spec.num_envs);
+    if wanted <= 1 {
+        return create(0);
+    }
+    Ok(Box::new(RewardPool::new((0..wanted).map(create).collect::<Result<_>>()?, spec.num_envs).map_err(Error::Component)?))
 }
 
 /// The rewards of stage II, for the environment `spec`.
@@ -233,12 +242,7 @@ pub fn create_reward(
 pub fn create_scoring(loader: &Loader, recipe: &LoadedRecipe, stage: &Rl, spec: &EnvSpec) -> Result<Scoring> {
     let create = |(i, reward): (usize, &crate::recipe::WeightedReward)| {
         let component = create_reward(loader, recipe, i, reward, spec)?;
-        Ok(WeightedReward {
-            name: reward.component.short().to_owned(),
-            weight: reward.weight as f32,
-            on_error: reward.on_error,
-            component: Box::new(component),
-        })
+        Ok(WeightedReward { name: reward.component.short().to_owned(), weight: reward.weight as f32, on_error: reward.on_error, component })
     };
     let rewards = stage.rewards.iter().enumerate().map(create).collect::<Result<_>>()?;
     Ok(Scoring::new(stage.env_reward_weight as f32, rewards))

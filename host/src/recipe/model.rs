@@ -146,8 +146,11 @@ record! {
         on_error: OnError = Stop;
         /// Where it lives.
         isolation: Isolation = InProcess;
-        /// What it may use if it is sandboxed; left out, the recipe's `sandbox` holds.
+        /// What it may use if it is sandboxed; left out, the recipe's `sandbox` holds. For each of its instances.
         limits: Option<Limits> = None;
+        /// Instances that score at the same time, each its own share of the environments: for a reward that takes long, on a machine with processors
+        /// to spare. One that compares environments with each other needs to be alone.
+        instances: usize = 1 where between(1.0, 256.0);
         /// Take up changes of the component's source file while the stage runs, at the beginning of an iteration. In simulation only.
         live: bool = false;
     }
