@@ -6,7 +6,7 @@ use super::discovery::Bundle;
 use super::filter::FilterHandle;
 use super::manifest::Kind;
 use super::native::Loader;
-use super::wasm::{GuestFilter, Program, Programs, Setup, metering};
+use super::wasm::{Bounds, GuestFilter, Metering, Program, Programs, Setup};
 use crate::recipe::{Limits, Permission, json};
 
 /// Instructions of a call, and the time of a reward's, where the recipe says nothing.
@@ -31,13 +31,14 @@ pub(super) fn start<T>(
     config: &str,
     services: &HostServices,
     terms: &Terms,
-    start: impl FnOnce(Program, Limits, Setup) -> Result<T>,
+    start: impl FnOnce(Program, Bounds, Setup) -> Result<T>,
 ) -> Result<T> {
     let refuse =
         |reason: String| Error::new(ErrorKind::Io, format!("plugin `{}` ({}): {reason}", bundle.manifest.name, bundle.library.display()));
-    let limits = bounded(&terms.limits, kind);
-    let program = programs.load(&bundle.library, &bundle.sha256, metering(&limits)).map_err(refuse)?;
-    if let Some(missing) = asked(bundle).find(|permission| !limits.grants.contains(permission)) {
+    let bounds =
+        Bounds { metering: metering(&terms.limits, kind), memory_mib: terms.limits.memory_mib, grants: terms.limits.grants.clone() };
+    let program = programs.load(&bundle.library, &bundle.sha256, bounds.metering).map_err(refuse)?;
+    if let Some(missing) = asked(bundle).find(|permission| !bounds.grants.contains(permission)) {
         return Err(refuse(format!(
             "asks for `{missing:?}`, which nobody granted it: run with `--grant {missing:?}`, or write `grants: [{missing:?}]` into the recipe's \
              `sandbox` or the component's `limits`, if you trust it with that"
@@ -47,19 +48,18 @@ pub(super) fn start<T>(
     let config = json::from_ron(config).map_err(|e| Error::new(ErrorKind::InvalidConfig, e))?;
     let environment = terms.environment.as_ref().map_or(Ok("{}".to_owned()), serde_json::to_string);
     let environment = environment.map_err(|e| Error::internal(format!("the environment's description is no JSON: {e}")))?;
-    start(program, limits, Setup { component, config: config.to_string(), environment, seed: services.seed })
+    start(program, bounds, Setup { component, config: config.to_string(), environment, seed: services.seed })
 }
 
-/// With an end to every call. What takes part in control is stopped by the count of its instructions, as in every other run; scores for training
+/// The end of every call. What takes part in control is stopped by the count of its instructions, as in every other run; scores for training
 /// have time enough that only one that hangs runs out of it, and are not slowed down by counting.
-fn bounded(limits: &Limits, kind: Kind) -> Limits {
-    let mut limits = limits.clone();
+fn metering(limits: &Limits, kind: Kind) -> Metering {
     match (limits.fuel, limits.deadline_ms) {
-        (None, None) if kind == Kind::Reward => limits.deadline_ms = Some(REWARD_DEADLINE_MS),
-        (None, None) => limits.fuel = Some(FUEL),
-        _ => {}
+        (_, Some(ms)) => Metering::Deadline(ms),
+        (Some(fuel), None) => Metering::Fuel(fuel),
+        (None, None) if kind == Kind::Reward => Metering::Deadline(REWARD_DEADLINE_MS),
+        (None, None) => Metering::Fuel(FUEL),
     }
-    limits
 }
 
 /// What the components of a bundle ask for.
@@ -89,18 +89,14 @@ mod tests {
 
     #[test]
     fn every_call_has_an_end_of_one_kind() {
-        let ends = |limits: &Limits, kind| {
-            let bounded = bounded(limits, kind);
-            (bounded.fuel, bounded.deadline_ms)
-        };
         let silent = Limits::default();
-        assert_eq!(ends(&silent, Kind::Reward), (None, Some(2000)));
+        assert_eq!(metering(&silent, Kind::Reward), Metering::Deadline(2000));
         for kind in [Kind::Env, Kind::Filter, Kind::Policy] {
-            assert_eq!(ends(&silent, kind), (Some(1_000_000_000), None));
+            assert_eq!(metering(&silent, kind), Metering::Fuel(1_000_000_000));
         }
         let (fuel, clock) = (Limits { fuel: Some(5000), ..silent.clone() }, Limits { deadline_ms: Some(7), ..silent });
         for kind in [Kind::Reward, Kind::Filter] {
-            assert_eq!((ends(&fuel, kind), ends(&clock, kind)), ((Some(5000), None), (None, Some(7))));
+            assert_eq!((metering(&fuel, kind), metering(&clock, kind)), (Metering::Fuel(5000), Metering::Deadline(7)));
         }
     }
 }

@@ -20,13 +20,14 @@ mod program;
 mod reward;
 mod sandbox;
 
+pub use engine::Metering;
 pub use env::GuestEnv;
 pub use filter::GuestFilter;
 pub use inspection::{MANIFEST_SECTION, inspect};
 pub use policy::GuestPolicy;
 pub use program::{Program, Programs};
 pub use reward::GuestReward;
-pub use sandbox::{Setup, metering};
+pub use sandbox::{Bounds, Setup};
 
 /// Reads a component's description of itself.
 fn described<T: serde::de::DeserializeOwned>(json: &str) -> twinhost_plugin_api::Result<T> {

@@ -86,7 +86,7 @@ fn feed(file: &Path) -> &'static str {
         Kind::Filter => {
             loader.filter(&name, "", services, &terms).map(|mut f| f.review(&transition, &Tensor::zeros::<f32>(&[2, 1, 2])).is_ok())
         }
-        Kind::Policy => loader.policy(&name, "", services, &loader.terms()).map(|mut p| {
+        Kind::Policy => loader.policy(&name, "", services, &terms).map(|mut p| {
             let request = ActRequest { mode: ActMode::Sample, temperature: 1.0, seed: 1, training: false };
             p.act(&transition, &request).is_ok()
         }),

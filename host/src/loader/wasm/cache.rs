@@ -148,7 +148,7 @@ mod tests {
 
     fn kept(folder: &Path) -> (Cache, &'static Engine, PathBuf) {
         let cache = Cache::at(&folder.join("code")).unwrap();
-        let engine = engine(Metering::Fuel).unwrap();
+        let engine = engine(Metering::Fuel(1)).unwrap();
         let entry = cache.entry(engine, EMPTY);
         assert!(entry.get(engine).is_none(), "nothing is there yet");
         entry.put(&Component::from_binary(engine, EMPTY).unwrap());
@@ -189,7 +189,7 @@ mod tests {
     fn engines_and_contents_have_their_own_entries() {
         let folder = tempfile::tempdir().unwrap();
         let (cache, engine, file) = kept(folder.path());
-        let other = super::super::engine::engine(Metering::Deadline).unwrap();
+        let other = super::super::engine::engine(Metering::Deadline(1)).unwrap();
         assert_ne!(cache.entry(other, EMPTY).file, file);
         assert_ne!(cache.entry(engine, b"other").file, file);
         // Code of another engine under this one's name is refused by the runtime.

@@ -11,13 +11,24 @@ const GUEST_STACK: usize = 512 * 1024;
 /// Period of the clock behind [`Metering::Deadline`].
 pub const TICK: Duration = Duration::from_millis(1);
 
-/// How a call that takes too long is stopped.
+/// How a call that takes too long is stopped, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metering {
-    /// After a number of instructions: the same in every run, so it decides nothing that a repetition would decide otherwise.
-    Fuel,
-    /// By the clock: cheaper per instruction, but whether a slow call fails depends on the machine's load.
-    Deadline,
+    /// After this many instructions: the same in every run, so it decides nothing that a repetition would decide otherwise.
+    Fuel(u64),
+    /// After this many milliseconds: cheaper per instruction, but whether a slow call fails depends on the machine's load.
+    Deadline(u64),
+}
+
+impl Metering {
+    /// What as many calls together may have.
+    #[must_use]
+    pub fn times(self, calls: u64) -> Self {
+        match self {
+            Self::Fuel(instructions) => Self::Fuel(instructions.saturating_mul(calls)),
+            Self::Deadline(ms) => Self::Deadline(ms.saturating_mul(calls)),
+        }
+    }
 }
 
 /// The engine for a kind of metering, made on first use and kept for the life of the process.
@@ -28,8 +39,8 @@ pub fn engine(metering: Metering) -> Result<&'static Engine, String> {
     static FUEL: OnceLock<Result<Engine, String>> = OnceLock::new();
     static DEADLINE: OnceLock<Result<Engine, String>> = OnceLock::new();
     let made = match metering {
-        Metering::Fuel => FUEL.get_or_init(|| make(metering)),
-        Metering::Deadline => DEADLINE.get_or_init(|| make(metering).and_then(ticking)),
+        Metering::Fuel(_) => FUEL.get_or_init(|| make(metering)),
+        Metering::Deadline(_) => DEADLINE.get_or_init(|| make(metering).and_then(ticking)),
     };
     made.as_ref().map_err(Clone::clone)
 }
@@ -46,8 +57,8 @@ fn make(metering: Metering) -> Result<Engine, String> {
         .relaxed_simd_deterministic(true)
         .max_wasm_stack(GUEST_STACK)
         .wasm_backtrace_details(WasmBacktraceDetails::Enable)
-        .consume_fuel(metering == Metering::Fuel)
-        .epoch_interruption(metering == Metering::Deadline);
+        .consume_fuel(matches!(metering, Metering::Fuel(_)))
+        .epoch_interruption(matches!(metering, Metering::Deadline(_)));
     Engine::new(&config).map_err(|e| format!("this machine cannot run sandboxed components: {e:#}"))
 }
 

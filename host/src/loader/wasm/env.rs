@@ -8,8 +8,7 @@ use super::bindings::env as world;
 use super::described;
 use super::exchange::{floats, incoming, own_env_error, size, truths};
 use super::program::Program;
-use super::sandbox::{Allowance, Sandbox, Setup, World};
-use crate::recipe::Limits;
+use super::sandbox::{Allowance, Bounds, Sandbox, Setup, World};
 
 /// A sandboxed simulator.
 pub struct GuestEnv {
@@ -30,8 +29,8 @@ impl World for world::Env {
 impl GuestEnv {
     /// # Errors
     /// If the component does not start, refuses its configuration, or describes itself in a way that cannot be used.
-    pub fn start(program: Program, limits: Limits, setup: Setup) -> Result<Self> {
-        let (sandbox, description) = Sandbox::start(program, limits, setup)?;
+    pub fn start(program: Program, bounds: Bounds, setup: Setup) -> Result<Self> {
+        let (sandbox, description) = Sandbox::start(program, bounds, setup)?;
         let spec: EnvSpec = described(&description)?;
         if spec.kind == EnvKind::Real {
             return Err(Error::internal("describes itself as `Real`, and nothing in the sandbox can be: write `Simulated` or `StandIn`"));

@@ -3,12 +3,12 @@
 use twinhost_plugin_api::Error;
 use wasmtime::{Trap, WasmBacktrace};
 
-use super::sandbox::Allowance;
-use crate::recipe::Limits;
+use super::engine::Metering;
+use super::sandbox::{Allowance, Bounds};
 
-/// The sentence for a call that did not come back with an answer; it was allowed as much as `calls` calls.
-pub fn explain(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits, calls: u64) -> Error {
-    let mut message = sentence(error, allowance, limits, calls);
+/// The sentence for a call that did not come back with an answer within `bounds`.
+pub fn explain(error: &wasmtime::Error, allowance: &Allowance, bounds: &Bounds) -> Error {
+    let mut message = sentence(error, allowance, bounds);
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>().filter(|b| !b.frames().is_empty()) {
         let text = backtrace.to_string();
         // The first line says that a backtrace follows.
@@ -17,19 +17,17 @@ pub fn explain(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits, 
     Error::internal(message)
 }
 
-fn sentence(error: &wasmtime::Error, allowance: &Allowance, limits: &Limits, calls: u64) -> String {
+fn sentence(error: &wasmtime::Error, allowance: &Allowance, bounds: &Bounds) -> String {
     match (error.downcast_ref::<Trap>(), allowance.denied()) {
-        (Some(Trap::OutOfFuel), _) => {
-            let fuel = limits.fuel.unwrap_or_default().saturating_mul(calls);
-            format!("used up its fuel of {fuel} instructions: it does not end, or it needs a higher `limits.fuel`")
-        }
-        (Some(Trap::Interrupt), _) => {
-            let ms = limits.deadline_ms.unwrap_or_default().saturating_mul(calls);
-            format!("did not end within {ms} ms: it does not end, or it needs a longer `limits.deadline_ms`")
-        }
+        (Some(Trap::OutOfFuel | Trap::Interrupt), _) => match bounds.metering {
+            Metering::Fuel(fuel) => {
+                format!("used up its fuel of {fuel} instructions: it does not end, or it needs a higher `limits.fuel`")
+            }
+            Metering::Deadline(ms) => format!("did not end within {ms} ms: it does not end, or it needs a longer `limits.deadline_ms`"),
+        },
         // A guest that is refused memory mostly aborts at once, so this is why.
         (_, Some(wanted)) => {
-            format!("wanted {wanted} of memory, and may have {} MiB: it leaks, or it needs a higher `limits.memory_mib`", limits.memory_mib)
+            format!("wanted {wanted} of memory, and may have {} MiB: it leaks, or it needs a higher `limits.memory_mib`", bounds.memory_mib)
         }
         (Some(Trap::StackOverflow), _) => "recursed until its stack was full".to_owned(),
         (Some(Trap::UnreachableCodeReached), _) => "gave up: it panicked or aborted".to_owned(),

@@ -8,9 +8,8 @@ use super::bindings::filter as world;
 use super::described;
 use super::exchange::{Outgoing, floats, own_error, size, sizes};
 use super::program::Program;
-use super::sandbox::{Allowance, Sandbox, Setup, World};
+use super::sandbox::{Allowance, Bounds, Sandbox, Setup, World};
 use crate::loader::filter::{Filter, Proposal, Veto};
-use crate::recipe::Limits;
 
 /// A sandboxed action monitor.
 pub struct GuestFilter {
@@ -31,12 +30,12 @@ impl World for world::Filter {
 impl GuestFilter {
     /// # Errors
     /// If the component does not start, refuses its configuration, or describes itself in a way that cannot be read.
-    pub fn start(program: Program, limits: Limits, setup: Setup) -> Result<Self> {
+    pub fn start(program: Program, bounds: Bounds, setup: Setup) -> Result<Self> {
         #[derive(serde::Deserialize)]
         struct Description {
             needs: Vec<String>,
         }
-        let (sandbox, description) = Sandbox::start(program, limits, setup)?;
+        let (sandbox, description) = Sandbox::start(program, bounds, setup)?;
         Ok(Self { sandbox, needs: described::<Description>(&description)?.needs })
     }
 }

@@ -9,8 +9,7 @@ use super::bindings::policy as world;
 use super::described;
 use super::exchange::{Outgoing, floats, own_error, sizes};
 use super::program::Program;
-use super::sandbox::{Allowance, Sandbox, Setup, World};
-use crate::recipe::Limits;
+use super::sandbox::{Allowance, Bounds, Sandbox, Setup, World};
 
 /// A sandboxed policy. It has no parameters, so there is nothing to train, save or load.
 pub struct GuestPolicy {
@@ -33,8 +32,8 @@ impl World for world::Policy {
 impl GuestPolicy {
     /// # Errors
     /// If the component does not start, refuses its configuration, or describes itself in a way that cannot be read.
-    pub fn start(program: Program, limits: Limits, setup: Setup) -> Result<Self> {
-        let (sandbox, description) = Sandbox::start(program, limits, setup)?;
+    pub fn start(program: Program, bounds: Bounds, setup: Setup) -> Result<Self> {
+        let (sandbox, description) = Sandbox::start(program, bounds, setup)?;
         let mut description: Map<String, Value> = described(&description)?;
         // What a sandboxed policy cannot have, whatever it says.
         description.extend([("differentiable".to_owned(), Value::Bool(false)), ("parameters".to_owned(), 0.into())]);

@@ -30,7 +30,7 @@ impl Programs {
     /// # Errors
     /// If the file changed since, or is not valid WebAssembly.
     pub fn load(&self, path: &Path, sha256: &str, metering: Metering) -> Result<Program, String> {
-        let key = (sha256.to_owned(), metering == Metering::Fuel);
+        let key = (sha256.to_owned(), matches!(metering, Metering::Fuel(_)));
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(program) = compiled.get(&key) {
             return Ok(program.clone());

@@ -7,9 +7,8 @@ use wasmtime::component::{Component, Linker};
 use super::bindings::reward as world;
 use super::exchange::{Outgoing, floats, own_error, size, sizes, truths};
 use super::program::Program;
-use super::sandbox::{Allowance, Sandbox, Setup, World};
+use super::sandbox::{Allowance, Bounds, Sandbox, Setup, World};
 use super::{described, is_metric_name};
-use crate::recipe::Limits;
 
 /// A sandboxed reward.
 pub struct GuestReward {
@@ -30,8 +29,8 @@ impl World for world::Reward {
 impl GuestReward {
     /// # Errors
     /// If the component does not start, refuses its configuration, or describes itself in a way that cannot be read.
-    pub fn start(program: Program, limits: Limits, setup: Setup) -> Result<Self> {
-        let (sandbox, description) = Sandbox::start(program, limits, setup)?;
+    pub fn start(program: Program, bounds: Bounds, setup: Setup) -> Result<Self> {
+        let (sandbox, description) = Sandbox::start(program, bounds, setup)?;
         Ok(Self { sandbox, spec: described(&description)? })
     }
 }

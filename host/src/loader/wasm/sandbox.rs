@@ -8,7 +8,7 @@ use super::engine::{Metering, TICK, engine};
 use super::failure::explain;
 use super::grants::{self, Dice, Lines};
 use super::program::Program;
-use crate::recipe::Limits;
+use crate::recipe::Permission;
 
 const MIB: usize = 1024 * 1024;
 
@@ -31,6 +31,16 @@ pub struct Setup {
     /// JSON of the environment's description, `{}` if it is not known.
     pub environment: String,
     pub seed: u64,
+}
+
+/// What an instance may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bounds {
+    /// The end of a call.
+    pub metering: Metering,
+    /// In all, MiB.
+    pub memory_mib: u64,
+    pub grants: Vec<Permission>,
 }
 
 /// A world of the interface: how it is made and set up.
@@ -66,8 +76,8 @@ enum Denied {
 }
 
 impl Allowance {
-    fn new(limits: &Limits, setup: &Setup, shown: usize) -> Self {
-        let most_memory = usize::try_from(limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(MIB);
+    fn new(bounds: &Bounds, setup: &Setup, shown: usize) -> Self {
+        let most_memory = usize::try_from(bounds.memory_mib).unwrap_or(usize::MAX).saturating_mul(MIB);
         Self {
             memory: 0,
             most_memory,
@@ -122,8 +132,7 @@ impl ResourceLimiter for Allowance {
 /// A component at work. After a failure its instance is gone; the next call begins with a fresh one.
 pub struct Sandbox<W> {
     program: Program,
-    limits: Limits,
-    metering: Metering,
+    bounds: Bounds,
     setup: Setup,
     live: Option<Live<W>>,
     /// Lines that it has written into the log so far.
@@ -140,51 +149,34 @@ impl<W: World> Sandbox<W> {
     ///
     /// # Errors
     /// If the component does not start, or refuses its configuration.
-    pub fn start(program: Program, limits: Limits, setup: Setup) -> Result<(Self, String)> {
-        let metering = metering(&limits);
-        let mut sandbox = Self { program, limits, metering, setup, live: None, shown: 0 };
+    pub fn start(program: Program, bounds: Bounds, setup: Setup) -> Result<(Self, String)> {
+        let mut sandbox = Self { program, bounds, setup, live: None, shown: 0 };
         let (live, description) = sandbox.instance()?;
         sandbox.live = Some(live);
         Ok((sandbox, description))
     }
 
     fn instance(&self) -> Result<(Live<W>, String)> {
-        let engine = engine(self.metering).map_err(Error::internal)?;
+        // Starting up is one call that may take longer.
+        let bounds = Bounds { metering: self.bounds.metering.times(START_UP_CALLS), ..self.bounds.clone() };
+        let engine = engine(bounds.metering).map_err(Error::internal)?;
         let component = self.program.component();
-        let mut store = Store::new(engine, Allowance::new(&self.limits, &self.setup, self.shown));
+        let mut store = Store::new(engine, Allowance::new(&bounds, &self.setup, self.shown));
         store.limiter(|allowance| allowance);
         // What a guest hands back is copied into the host's memory; it cannot be more than the guest may have itself.
         store.set_hostcall_fuel(store.data().most_memory);
         // Unless something was granted, nothing is defined in it: a component has its arguments and nothing else.
         let mut linker = Linker::new(engine);
-        grants::define(&mut linker, &self.limits.grants)
-            .map_err(|e| Error::internal(format!("granting {:?}: {e:#}", self.limits.grants)))?;
-        self.meter(&mut store, START_UP_CALLS)?;
+        grants::define(&mut linker, &bounds.grants).map_err(|e| Error::internal(format!("granting {:?}: {e:#}", bounds.grants)))?;
+        meter(&mut store, bounds.metering)?;
         let world = W::instantiate(&mut store, component, &linker);
         store.data_mut().lines.end();
-        let world = world.map_err(|e| explain(&e, store.data(), &self.limits, START_UP_CALLS).context("start"))?;
-        self.meter(&mut store, START_UP_CALLS)?;
+        let world = world.map_err(|e| explain(&e, store.data(), &bounds).context("start"))?;
+        meter(&mut store, bounds.metering)?;
         let description = world.configure(&mut store, &self.setup);
         store.data_mut().lines.end();
-        let description = description.map_err(|e| explain(&e, store.data(), &self.limits, START_UP_CALLS).context("configure"))??;
+        let description = description.map_err(|e| explain(&e, store.data(), &bounds).context("configure"))??;
         Ok((Live { store, world }, description))
-    }
-
-    /// Allows the next call its time.
-    fn meter(&self, store: &mut Store<Allowance>, calls: u64) -> Result<()> {
-        match self.metering {
-            Metering::Fuel => {
-                let fuel = self.limits.fuel.unwrap_or_default().saturating_mul(calls);
-                store.set_fuel(fuel).map_err(|e| Error::internal(format!("the fuel gauge does not work: {e:#}")))
-            }
-            Metering::Deadline => {
-                let period = u64::try_from(TICK.as_millis()).unwrap_or(1);
-                let ticks = self.limits.deadline_ms.unwrap_or_default().saturating_mul(calls).div_ceil(period);
-                // The current period is already running; ticks are added to the present count, which must not wrap.
-                store.set_epoch_deadline(ticks.min(u64::from(u32::MAX)) + 1);
-                Ok(())
-            }
-        }
     }
 
     /// One call. `call` returns the guest's answer or its error.
@@ -196,7 +188,7 @@ impl<W: World> Sandbox<W> {
             Some(live) => live,
             None => self.instance()?.0,
         };
-        self.meter(&mut live.store, 1)?;
+        meter(&mut live.store, self.bounds.metering)?;
         live.store.data_mut().denied = None;
         let outcome = call(&mut live.store, &live.world);
         let lines = &mut live.store.data_mut().lines;
@@ -207,12 +199,20 @@ impl<W: World> Sandbox<W> {
                 self.live = Some(live);
                 answer
             }
-            Err(e) => Err(explain(&e, live.store.data(), &self.limits, 1)),
+            Err(e) => Err(explain(&e, live.store.data(), &self.bounds)),
         }
     }
 }
 
-/// A deadline takes the place of fuel.
-pub fn metering(limits: &Limits) -> Metering {
-    if limits.deadline_ms.is_some() { Metering::Deadline } else { Metering::Fuel }
+/// Allows the next call its time.
+fn meter(store: &mut Store<Allowance>, metering: Metering) -> Result<()> {
+    match metering {
+        Metering::Fuel(fuel) => store.set_fuel(fuel).map_err(|e| Error::internal(format!("the fuel gauge does not work: {e:#}"))),
+        Metering::Deadline(ms) => {
+            let ticks = ms.div_ceil(u64::try_from(TICK.as_millis()).unwrap_or(1));
+            // The current period is already running; ticks are added to the present count, which must not wrap.
+            store.set_epoch_deadline(ticks.min(u64::from(u32::MAX)) + 1);
+            Ok(())
+        }
+    }
 }
