@@ -31,7 +31,7 @@ pub struct Case {
     /// The component's configuration, as in a recipe.
     #[serde(default)]
     pub config: String,
-    /// What a filter is told about the environment's action; left out, entries are motions in [-1, 1].
+    /// What the component is told about the environment's action; left out, a filter is told of motions in [-1, 1] and a policy of nothing.
     #[serde(default)]
     pub action: Option<ActionSpec>,
     pub calls: Vec<Call>,

@@ -71,7 +71,12 @@ impl Subject<'_> {
                 })
             }
             Kind::Policy => {
-                let mut policy = self.loader.policy(reference, config, services, &self.loader.terms()).map_err(told)?;
+                let rows = case.calls.iter().find_map(|call| call.act.as_ref()).map(|features| cases::batch(features).map(|b| b.rows()));
+                let terms = match (case.action.clone(), rows.transpose()?) {
+                    (Some(action), Some(rows)) => self.with_env(action, rows),
+                    _ => self.loader.terms(),
+                };
+                let mut policy = self.loader.policy(reference, config, services, &terms).map_err(told)?;
                 Box::new(move |call| match (&call.reset, &call.act) {
                     (Some(reset), None) => policy.reset(&reset.rows, &reset.seeds).map(|()| Batch::new()).map_err(told),
                     (None, Some(features)) => {

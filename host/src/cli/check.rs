@@ -60,7 +60,7 @@ pub trait Components {
     ///
     /// # Errors
     /// What it cannot read.
-    fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error>;
+    fn trial(&self, component: &str, config: &str, isolation: Isolation, told: Option<&EnvSpec>, env: &EnvSpec) -> Result<(), Error>;
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error>;
     fn reward(&self, component: &str, config: &str, isolation: Isolation, terms: &Terms) -> Result<RewardSpec, Error>;
     /// Returns the features that the monitor reads.
@@ -253,7 +253,7 @@ impl Check<'_> {
             if self.findings.len() > found || spec.parameters > trial::LARGE {
                 continue;
             }
-            if let Err(e) = self.components.trial(&policy.component, &policy.config.ron, policy.isolation, env) {
+            if let Err(e) = self.components.trial(&policy.component, &policy.config.ron, policy.isolation, told, env) {
                 self.report("policy.config", format!("the policy cannot act in environment `{name}`: {e}"), None);
             }
         }

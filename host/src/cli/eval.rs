@@ -58,15 +58,16 @@ pub fn run(args: &EvalArgs, progress: &Progress) -> Result<(), Failure> {
     }
     let loader = args.paths.loader(&recipe.recipe);
     let threads = super::run::threads(&recipe);
-    let told = stage.envs.first().ok_or_else(|| Failure::user("stages.eval.envs names no environment"))?;
-    let first = pipeline::create_env(&loader, &recipe, told, threads)?;
-    let mut policy = pipeline::create_policy(&loader, &recipe, threads, &first.spec())?;
-    let mut first = Some(first);
+    // As a run creates it, whichever environments are measured now.
+    let told = recipe.recipe.policy_env().ok_or_else(|| Failure::user("the recipe has no environment"))?;
+    let told = (told, pipeline::create_env(&loader, &recipe, told, threads)?);
+    let mut policy = pipeline::create_policy(&loader, &recipe, threads, &told.1.spec())?;
+    let mut told = Some(told);
     policy.load(&weights)?;
     let mut result = EvalResult { arm, seed: recipe.recipe.seed, weights_digest: policy.digest().unwrap_or_default(), groups: Vec::new() };
     for name in &stage.envs {
-        let mut env = match first.take() {
-            Some(env) => env,
+        let mut env = match told.take_if(|(told, _)| told == name) {
+            Some((_, env)) => env,
             None => pipeline::create_env(&loader, &recipe, name, threads)?,
         };
         for variant in &stage.variants {

@@ -36,7 +36,8 @@ fn one(loader: &Loader, bundle: &Bundle, component: &ComponentEntry, settings: S
                 Some(rows) => settings.recorded(rows),
                 None => settings,
             };
-            testkit::policy(name, &settings, |services| loader.policy(&reference, config, services, &loader.terms()))
+            let terms = loader.terms_in(&environment(component));
+            testkit::policy(name, &settings, |services| loader.policy(&reference, config, services, &terms))
         }
         Kind::Filter => filter(loader, component, &reference),
         Kind::Algorithm => testkit::algorithm(name, &settings, |services| {
@@ -48,8 +49,8 @@ fn one(loader: &Loader, bundle: &Bundle, component: &ComponentEntry, settings: S
     }
 }
 
-/// A monitor before two environments with the features of its example: it starts, and what it makes of actions keeps to the rule and repeats.
-fn filter(loader: &Loader, component: &ComponentEntry, reference: &str) -> ScoreCard {
+/// Two environments with the features of the component's example.
+fn environment(component: &ComponentEntry) -> EnvSpec {
     let features = &component.example.features;
     // As many entries as the example says, else as the arms of this repository have.
     let dim = features.iter().find(|f| f.name == names::ACTION).map_or(7, |f| f.shape.iter().product());
@@ -59,7 +60,7 @@ fn filter(loader: &Loader, component: &ComponentEntry, reference: &str) -> Score
         high: vec![1.0; dim],
         discrete: vec![false; dim],
     };
-    let environment = EnvSpec {
+    EnvSpec {
         kind: EnvKind::Simulated,
         num_envs: 2,
         observation: features.clone(),
@@ -70,7 +71,13 @@ fn filter(loader: &Loader, component: &ComponentEntry, reference: &str) -> Score
         variants: vec!["train".into()],
         subtasks: Vec::new(),
         pose_delta_scale: None,
-    };
+    }
+}
+
+/// A monitor before its environment: it starts, and what it makes of actions keeps to the rule and repeats.
+fn filter(loader: &Loader, component: &ComponentEntry, reference: &str) -> ScoreCard {
+    let (features, environment) = (&component.example.features, environment(component));
+    let dim = environment.action.dim();
     let review = || -> Result<Vec<f32>> {
         let terms = loader.terms_in(&environment);
         let mut filter = loader.filter(reference, &component.example.config, HostServices::standalone(1, 0), &terms)?;

@@ -221,18 +221,17 @@ pub fn create_reward(
     spec: &EnvSpec,
 ) -> Result<Box<dyn Reward>> {
     let seed = derive_seed(recipe.recipe.seed, "reward", index as u64);
-    let terms = terms(&recipe.recipe, reward.limits.as_ref(), spec);
-    let create = |instance: usize| {
+    let create = |instance: usize, num_envs: usize| {
         let seed = if instance == 0 { seed } else { derive_seed(seed, "instance", instance as u64) };
         let services = host_services(1, seed);
+        let terms = terms(&recipe.recipe, reward.limits.as_ref(), &EnvSpec { num_envs, ..spec.clone() });
         let created = loader.placed_reward(reward.isolation, &reward.component, &reward.config.ron, services, &terms);
         Ok(Box::new(located(recipe, Kind::Reward, &reward.component, &reward.config, created)?) as Box<dyn Reward>)
     };
-    let wanted = reward.instances.min(spec.num_envs);
-    if wanted <= 1 {
-        return create(0);
+    match reward.instances {
+        1 => create(0, spec.num_envs),
+        instances => Ok(Box::new(RewardPool::start(spec.num_envs, instances, create)?)),
     }
-    Ok(Box::new(RewardPool::new((0..wanted).map(create).collect::<Result<_>>()?, spec.num_envs).map_err(Error::Component)?))
 }
 
 /// The rewards of stage II, for the environment `spec`.

@@ -409,7 +409,7 @@ impl Recipe {
         self.stages.sft.as_ref().is_some_and(|sft| sft.alpha > 0.0)
     }
 
-    /// The environment that the policy is told about, if it wants to know: where it is trained, or else tried.
+    /// The environment that the policy is told about, if it wants to know: where it is trained, or else measured first.
     pub fn policy_env(&self) -> Option<&str> {
         let stages = &self.stages;
         let tried = stages.eval.as_ref().and_then(|eval| eval.envs.first());

@@ -56,7 +56,8 @@ class Lines(io.TextIOBase):
 
     def write(self, text):
         if "Log" not in ASKED:
-            raise PermissionError("a component prints into the host's log if its plugin.ron says `asks: [Log]` and the user grants it")
+            reason = "a project prints into the host's log if its plugin.ron says `asks: [Log]` and the user grants it; a single file cannot print"
+            raise PermissionError(reason)
         *lines, self.begun = (self.begun + text).split("\n")
         for line in lines:
             log.line(line)

@@ -3,6 +3,8 @@
 import { state } from "./twinhost_state.js";
 
 const refuse = () => {
-  if (state.started) throw new Error("a component prints into the host's log if its plugin.ron says `asks: [Log]` and the user grants it");
+  if (!state.started) return;
+  throw new Error("a project prints into the host's log if its plugin.ron says `asks: [Log]` and the user grants it; a single file cannot print");
 };
-globalThis.console = { ...globalThis.console, log: refuse, info: refuse, debug: refuse, warn: refuse, error: refuse };
+const printing = ["log", "info", "debug", "warn", "error", "trace", "table", "dir"];
+globalThis.console = { ...globalThis.console, ...Object.fromEntries(printing.map((name) => [name, refuse])) };

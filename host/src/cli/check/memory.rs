@@ -49,9 +49,9 @@ impl Components for Memory<'_> {
         let question = [component, config, &format!("{isolation:?} {env:?}")];
         remember(&self.policies, &question, || self.components.policy(component, config, isolation, env))
     }
-    fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
-        let question = [component, config, &format!("{isolation:?} {:?}", env.observation)];
-        remember(&self.trials, &question, || self.components.trial(component, config, isolation, env))
+    fn trial(&self, component: &str, config: &str, isolation: Isolation, told: Option<&EnvSpec>, env: &EnvSpec) -> Result<(), Error> {
+        let question = [component, config, &format!("{isolation:?} {told:?} {:?}", env.observation)];
+        remember(&self.trials, &question, || self.components.trial(component, config, isolation, told, env))
     }
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         remember(&self.algorithms, &[component, config, policy.0, policy.1], || self.components.algorithm(component, config, policy))

@@ -7,6 +7,11 @@ use crate::loader::{Kind, Loader, Terms, host_services};
 use crate::recipe::Isolation;
 use crate::recipe::lock::LockedPlugin;
 
+/// What a policy is told of the environment, if there is one that could be created.
+fn told(loader: &Loader, env: Option<&EnvSpec>) -> Terms {
+    env.map_or_else(|| loader.terms(), |env| loader.terms_in(env))
+}
+
 impl Components for Loader {
     fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
         let (bundle, _) = self.catalog.find(kind, component)?;
@@ -23,18 +28,19 @@ impl Components for Loader {
     }
     fn policy(&self, component: &str, config: &str, isolation: Isolation, env: Option<&EnvSpec>) -> Result<PolicySpec, Error> {
         use twinhost_plugin_api::Policy as _;
-        let terms = env.map_or_else(|| self.terms(), |env| self.terms_in(env));
-        self.placed_policy(isolation, component, config, host_services(1, 0), &terms).map(|policy| policy.spec())
+        self.placed_policy(isolation, component, config, host_services(1, 0), &told(self, env)).map(|policy| policy.spec())
     }
-    fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
-        trial::act_once(&mut self.placed_policy(isolation, component, config, host_services(1, 0), &self.terms_in(env))?, env)
+    fn trial(&self, component: &str, config: &str, isolation: Isolation, env: Option<&EnvSpec>, shown: &EnvSpec) -> Result<(), Error> {
+        trial::act_once(&mut self.placed_policy(isolation, component, config, host_services(1, 0), &told(self, env))?, shown)
     }
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
         use twinhost_plugin_api::{Algorithm as _, Policy as _};
+        let fixed = || Error::input("the policy of this recipe cannot be trained: it has no differentiable side");
+        if self.catalog.find(Kind::Policy, policy.0).is_ok_and(|(bundle, _)| bundle.sandboxed) {
+            return Err(fixed());
+        }
         let mut policy = Loader::policy(self, policy.0, policy.1, host_services(1, 0), &self.terms())?;
-        let differentiable = policy
-            .differentiable()
-            .ok_or_else(|| Error::input("the policy of this recipe cannot be trained: it has no differentiable side"))?;
+        let differentiable = policy.differentiable().ok_or_else(fixed)?;
         Loader::algorithm(self, component, config, host_services(1, 0), differentiable).map(|algorithm| algorithm.spec())
     }
     fn reward(&self, component: &str, config: &str, isolation: Isolation, terms: &Terms) -> Result<RewardSpec, Error> {

@@ -20,11 +20,12 @@ const RECIPE: &str = r#"(
 struct Cell {
     size: usize,
     subtasks: bool,
+    control_hz: f64,
 }
 
 impl Default for Cell {
     fn default() -> Self {
-        Self { size: 64, subtasks: true }
+        Self { size: 64, subtasks: true, control_hz: 10.0 }
     }
 }
 
@@ -52,15 +53,14 @@ impl Components for Shelf {
             observation: vec![FeatureSpec::new("observation.images.base", DType::U8, &[cell.size, cell.size, 3])],
             privileged: Vec::new(),
             action: ActionSpec { names: vec!["x".into()], low: vec![-1.0], high: vec![1.0], discrete: vec![false] },
-            control_hz: 10.0,
+            control_hz: cell.control_hz,
             max_episode_steps: 10,
             variants: vec!["train".into(), "ood_object".into()],
             subtasks: if cell.subtasks { vec![subtask] } else { Vec::new() },
             pose_delta_scale: Some((0.1, 0.1)),
         })
     }
-    fn policy(&self, component: &str, config: &str, _: Isolation, env: Option<&EnvSpec>) -> Result<PolicySpec, Error> {
-        assert!(env.is_none_or(|env| env.control_hz == 10.0));
+    fn policy(&self, component: &str, config: &str, _: Isolation, _: Option<&EnvSpec>) -> Result<PolicySpec, Error> {
         if config != "()" {
             return Err(Error::config("layers", "must be from 1 to 9, got 0"));
         }
@@ -76,7 +76,7 @@ impl Components for Shelf {
             temperature: Some(1.0),
         })
     }
-    fn trial(&self, component: &str, _: &str, _: Isolation, env: &EnvSpec) -> Result<(), Error> {
+    fn trial(&self, component: &str, _: &str, _: Isolation, _: Option<&EnvSpec>, env: &EnvSpec) -> Result<(), Error> {
         match component {
             "narrow" => Err(Error::input(format!("`observation.state` must be [B, 9], got [1, {}]", env.action.dim()))),
             _ => Ok(()),
@@ -139,7 +139,7 @@ fn components_that_are_missing_or_refuse() {
         "size: 64",
         "seize: 64",
         &[
-            "3:49 envs.sim.config.seize: Unexpected field named `seize` in `Cell`, expected either `size` or `subtasks` instead (did you mean `size`?)",
+            "3:49 envs.sim.config.seize: Unexpected field named `seize` in `Cell`, expected one of `size`, `subtasks`, or `control_hz` instead (did you mean `size`?)",
         ],
     );
 }
@@ -236,26 +236,33 @@ fn a_name_that_is_a_file_beside_the_recipe_gets_a_hint() {
     assert_eq!(errors.findings[0].help.as_deref(), Some("if you mean the file beside the recipe, write `./pop.py`"));
 }
 
-/// Counts how often a component is created.
-struct Counting(std::cell::Cell<usize>);
+/// Counts how often a component is created, and notes of which environment a policy is told (by its control rate) when it is created and tried.
+#[derive(Default)]
+struct Counting {
+    created: std::cell::Cell<usize>,
+    told: std::cell::RefCell<Vec<Option<f64>>>,
+    tried: std::cell::RefCell<Vec<(Option<f64>, f64)>>,
+}
 
 impl Components for Counting {
     fn plugin(&self, kind: Kind, component: &str) -> Result<LockedPlugin, String> {
         Shelf.plugin(kind, component)
     }
     fn env(&self, component: &str, config: &str, isolation: Isolation) -> Result<EnvSpec, Error> {
-        self.0.set(self.0.get() + 1);
+        self.created.set(self.created.get() + 1);
         Shelf.env(component, config, isolation)
     }
     fn policy(&self, component: &str, config: &str, isolation: Isolation, env: Option<&EnvSpec>) -> Result<PolicySpec, Error> {
-        self.0.set(self.0.get() + 1);
+        self.created.set(self.created.get() + 1);
+        self.told.borrow_mut().push(env.map(|env| env.control_hz));
         Shelf.policy(component, config, isolation, env)
     }
-    fn trial(&self, component: &str, config: &str, isolation: Isolation, env: &EnvSpec) -> Result<(), Error> {
-        Shelf.trial(component, config, isolation, env)
+    fn trial(&self, component: &str, config: &str, isolation: Isolation, told: Option<&EnvSpec>, env: &EnvSpec) -> Result<(), Error> {
+        self.tried.borrow_mut().push((told.map(|env| env.control_hz), env.control_hz));
+        Shelf.trial(component, config, isolation, told, env)
     }
     fn algorithm(&self, component: &str, config: &str, policy: (&str, &str)) -> Result<AlgorithmSpec, Error> {
-        self.0.set(self.0.get() + 1);
+        self.created.set(self.created.get() + 1);
         Shelf.algorithm(component, config, policy)
     }
     fn reward(&self, component: &str, config: &str, isolation: Isolation, terms: &Terms) -> Result<RewardSpec, Error> {
@@ -272,10 +279,34 @@ fn arms_share_what_is_equal() {
     let path = folder.path().join("recipe.ron");
     std::fs::write(&path, RECIPE).unwrap();
     let arms: Vec<LoadedRecipe> = ["sft_real", "rlco"].into_iter().map(|arm| Recipe::load(&path, &[], Some(arm)).unwrap()).collect();
-    let counting = Counting(std::cell::Cell::new(0));
+    let counting = Counting::default();
     validate_all(&counting, &arms).unwrap();
     // One environment (both twins have the same configuration), one policy (also the expert), two algorithms.
-    assert_eq!(counting.0.get(), 4);
+    assert_eq!(counting.created.get(), 4);
+}
+
+#[test]
+fn a_policy_is_told_of_the_environment_that_it_is_trained_in_and_an_expert_of_its_own() {
+    let real = r#""real": (component: "cell", config: (size: 64))"#;
+    let faster = RECIPE.replace(real, r#""real": (component: "cell", config: (size: 64, control_hz: 20))"#);
+    let told = |recipe: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.ron");
+        std::fs::write(&path, recipe).unwrap();
+        let counting = Counting::default();
+        validate_all(&counting, &[Recipe::load(&path, &[], None).unwrap()]).unwrap();
+        (counting.told.take(), counting.tried.take())
+    };
+    // Both environments show the same, so one trial answers for both: that in `real`, the first by name.
+    let (sim, real) = (Some(10.0), Some(20.0));
+    assert_eq!(told(&faster), (vec![sim, real], vec![(sim, 20.0)]));
+    // Without training it is the first one that is evaluated.
+    let stage = r#"sft: (algorithm: (component: "sft")),
+        rl: (algorithm: (component: "ppo")),
+        eval: (variants: ["train"]),"#;
+    assert!(faster.contains(stage));
+    let evaluated = faster.replace(stage, r#"eval: (envs: ["real", "sim"], variants: ["train"]),"#);
+    assert_eq!(told(&evaluated).0, [real]);
 }
 
 #[test]
