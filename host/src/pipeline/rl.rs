@@ -39,7 +39,10 @@ impl RealDemonstrations {
 /// If a component fails, the disk is full, or the user stops the run.
 pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Rl, before: Option<&str>, demos: &Demonstrations) -> Result<String> {
     let seed = recipe.recipe.seed;
-    let key = stage_key("rl", &[before.unwrap_or(&demos.key), &recipe.fingerprint(&["seed", "stages.rl", &format!("envs.{}", stage.env)])]);
+    let key = stage_key(
+        "rl",
+        &[before.unwrap_or(&demos.key), &recipe.fingerprint(&["seed", "policy", "stages.rl", &format!("envs.{}", stage.env)])],
+    );
     if session.state.stages.get(&key).is_some_and(|s| s.finished) {
         return Ok(key);
     }
@@ -50,6 +53,8 @@ pub fn run(session: &mut Session, recipe: &LoadedRecipe, stage: &Rl, before: Opt
         None => {
             match before {
                 Some(key) => drop(session.restore(key, &mut policy, None)?),
+                // Weights act by the statistics that they were trained with.
+                None if recipe.recipe.policy.init.is_some() => {}
                 None => policy.set_statistics(&demos.statistics)?,
             }
             0

@@ -86,7 +86,8 @@ record! {
         component: Reference where non_empty();
         /// The component's own configuration.
         config: Config = ();
-        /// Folder with weights to start from; drawn at random when left out.
+        /// Folder with weights to start from; drawn at random when left out. Stage I takes up the demonstrations' normalisation; without it the weights keep
+        /// their own.
         init: Option<PathBuf> = None;
         /// Where it lives; one that is trained lives in the host's process.
         isolation: Isolation = InProcess;
