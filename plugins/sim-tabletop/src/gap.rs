@@ -101,7 +101,7 @@ gap! {
     /// Displacement of the wrist camera on the hand, in its own frame (right, up, back), metres.
     wrist_offset: [f64; 3] = [0.0, 0.0, 0.0] => [0.0, 0.0, 0.0], offset;
     /// Rotation of the wrist camera about its own axes (pitch, yaw, roll), degrees.
-    wrist_tilt: [f64; 3] = [0.0, 0.0, 0.0] => [0.0, 0.0, 0.0], tilt;
+    wrist_tilt: [f64; 3] = [0.0, 0.0, 0.0] => [2.0, 3.0, -3.0], tilt;
     /// Factor on every friction coefficient.
     friction: f64 = 1.0 => 0.65, scale;
     /// Factor on the masses of objects and on the drawer's inertia.
