@@ -23,7 +23,7 @@ mod trust;
 mod wasm;
 mod watchdog;
 
-pub use conformance::examine;
+pub use conformance::{examine, plain_env};
 pub use devices::{CameraHandle, RobotHandle, TeleopHandle};
 pub use discovery::{Bundle, Candidate, Catalog, NOT_OURS, SearchPath, search_order};
 pub use filter::{Filter, FilterHandle, Proposal, Reviewed, Veto};

@@ -118,12 +118,12 @@ fn a_run_is_repeatable_and_survives_kill_9_and_ctrl_c() {
 fn instances_that_share_the_environments_teach_what_one_teaches() {
     let folder = tempfile::tempdir().unwrap();
     let weights = |run: &str, rewards: &str| {
-        // The component remembers each environment's last action.
         let reward = format!("stages.rl.rewards=[{rewards}]");
         let (code, _, error) = outcome(start(folder.path(), run).args(["--set", &reward]));
         assert_eq!(code, 0, "{error}");
         fingerprint(&folder.path().join(run)).1.into_iter().map(|stage| stage.2).collect::<Vec<_>>()
     };
+    // The component remembers each environment's last action.
     let alone = weights("alone", "(component: \"action_smoothness\", weight: 10)");
     assert_eq!(weights("shared", "(component: \"action_smoothness\", weight: 10, instances: 3)"), alone);
     assert_ne!(weights("without", ""), alone, "the reward has to matter");

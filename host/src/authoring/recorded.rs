@@ -1,14 +1,12 @@
 //! Playing an author's recorded cases ([`super::cases`]) on a component, whatever it is written in.
 
 use twinhost_plugin_api::testkit::{Check, Outcome, ScoreCard};
-use twinhost_plugin_api::{
-    ActMode, ActRequest, ActionSpec, Batch, Env as _, EnvKind, EnvSpec, Policy as _, ResetRequest, Reward as _, Tensor, names,
-};
+use twinhost_plugin_api::{ActMode, ActRequest, ActionSpec, Batch, Env as _, Policy as _, ResetRequest, Reward as _, Tensor, names};
 
 use super::cases::{self, Call, Case};
 use super::error::Error;
 use super::project::Project;
-use crate::loader::{ComponentEntry, Kind, Loader, Terms, host_services};
+use crate::loader::{ComponentEntry, Kind, Loader, Terms, host_services, plain_env};
 
 /// Plays the recorded cases of a project on the component that `card` is about, and adds a line for each.
 ///
@@ -41,19 +39,7 @@ struct Subject<'a> {
 
 impl Subject<'_> {
     fn with_env(&self, action: ActionSpec, rows: usize) -> Terms {
-        let environment = EnvSpec {
-            kind: EnvKind::Simulated,
-            num_envs: rows,
-            observation: Vec::new(),
-            privileged: Vec::new(),
-            action,
-            control_hz: 10.0,
-            max_episode_steps: 100,
-            variants: vec!["train".into()],
-            subtasks: Vec::new(),
-            pose_delta_scale: None,
-        };
-        self.loader.terms_in(&environment)
+        self.loader.terms_in(&plain_env(rows, Vec::new(), action))
     }
 
     /// Plays a case on a fresh instance; returns the number of calls.

@@ -2,16 +2,15 @@
 
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
-use twinhost_plugin_api::{Env, EnvSpec, ErrorKind, Policy, Tensor, names};
+use twinhost_plugin_api::{Env, Tensor, names};
 
 use super::{Failure, Overrides, PluginPaths};
 use crate::data::sets::Sets;
 use crate::data::{self, Dataset, Stored, describe};
-use crate::loader::{Kind, Loader, host_services};
+use crate::loader::Loader;
 use crate::observe::{Progress, film};
 use crate::pipeline::{create_env, create_expert};
 use crate::recipe::{LoadedRecipe, RealDemos, Recipe};
-use crate::rollout::derive_seed;
 
 #[derive(Subcommand, Debug)]
 pub enum DataCommand {
@@ -129,10 +128,10 @@ impl<'a> Maker<'a> {
     fn real(&self) -> Result<(Stored, &RealDemos), Failure> {
         let stage = self.recipe.recipe.stages.demos.real.as_ref().ok_or_else(|| self.missing("real"))?;
         let mut env = create_env(&self.loader, &self.recipe, &stage.env, self.threads)?;
-        let order = self.sets().real(stage, env.spec().kind)?;
         let spec = env.spec();
-        let stored =
-            self.with_progress("record", stage.episodes, |tell| order.record(stage, &mut env, || self.expert(stage, &spec), tell))?;
+        let order = self.sets().real(stage, spec.kind)?;
+        let expert = || create_expert(&self.loader, &self.recipe, &stage.expert, &spec).map_err(Failure::from);
+        let stored = self.with_progress("record", stage.episodes, |tell| order.record(stage, &mut env, expert, tell))?;
         Ok((stored, stage))
     }
 
@@ -142,16 +141,6 @@ impl<'a> Maker<'a> {
         let mut env = create_env(&self.loader, &self.recipe, &stage.env, self.threads)?;
         let order = self.sets().sim(stage, env.spec().kind, &source)?;
         self.with_progress("generate", stage.episodes, |tell| Ok(order.generate(stage, &mut env, &source, keep_failures, tell)?))
-    }
-
-    fn expert(&self, stage: &RealDemos, spec: &EnvSpec) -> Result<impl Policy + use<>, Failure> {
-        let (component, config) = (&stage.expert.component, &stage.expert.config);
-        // As a run creates it, so that both make the same set.
-        let services = host_services(1, derive_seed(self.recipe.recipe.seed, "expert", 0));
-        create_expert(&self.loader, &stage.expert, services, spec).map_err(|e| match e.kind {
-            ErrorKind::InvalidConfig => self.recipe.locate(config, component, &e).into(),
-            _ => e.context(format!("{} `{component}`", Kind::Policy)).into(),
-        })
     }
 
     fn with_progress<R>(

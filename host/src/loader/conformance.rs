@@ -5,7 +5,7 @@
 
 use twinhost_plugin_api::testkit::{self, Check, Outcome, ScoreCard, Settings};
 use twinhost_plugin_api::{
-    ActionSpec, Batch, Env, EnvKind, EnvSpec, Error, ErrorKind, HostServices, Policy, ResetRequest, Result, Tensor, names,
+    ActionSpec, Batch, Env, EnvKind, EnvSpec, Error, ErrorKind, FeatureSpec, HostServices, Policy, ResetRequest, Result, Tensor, names,
 };
 
 use super::discovery::Bundle;
@@ -60,10 +60,15 @@ fn environment(component: &ComponentEntry) -> EnvSpec {
         high: vec![1.0; dim],
         discrete: vec![false; dim],
     };
+    plain_env(2, features.clone(), action)
+}
+
+/// A simulated environment with nothing special about it.
+pub fn plain_env(num_envs: usize, observation: Vec<FeatureSpec>, action: ActionSpec) -> EnvSpec {
     EnvSpec {
         kind: EnvKind::Simulated,
-        num_envs: 2,
-        observation: features.clone(),
+        num_envs,
+        observation,
         privileged: Vec::new(),
         action,
         control_hz: 10.0,

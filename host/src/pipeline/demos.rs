@@ -7,14 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 use twinhost_plugin_api::{DatasetStatistics, Env};
 
-use super::session::{Session, create_expert, located, stop_requested};
+use super::session::{Session, create_expert, stop_requested};
 use super::{Error, Result};
 use crate::data::sets::{Sets, Tell};
 use crate::data::{self, EpisodeBuffer, Stored};
-use crate::loader::{Kind, host_services};
 use crate::observe::{DemonstrationSet, Progress};
 use crate::recipe::{LoadedRecipe, RealDemos, SimDemos};
-use crate::rollout::derive_seed;
 
 /// What the stages learn from.
 pub struct Demonstrations {
@@ -71,22 +69,16 @@ pub fn prepare(session: &mut Session, recipe: &LoadedRecipe) -> Result<Demonstra
 }
 
 fn real_set(session: &mut Session, recipe: &LoadedRecipe, stage: &RealDemos) -> Result<Stored> {
-    let kind = session.env(recipe, &stage.env)?.spec().kind;
     let (loader, env, data_dir, progress) = session.collection(recipe, &stage.env)?;
-    let order = Sets { data_dir, recipe, loader }.real(stage, kind)?;
     let spec = env.spec();
-    let expert = || {
-        let services = host_services(1, derive_seed(recipe.recipe.seed, "expert", 0));
-        let created = create_expert(loader, &stage.expert, services, &spec);
-        located(recipe, Kind::Policy, &stage.expert.component, &stage.expert.config, created)
-    };
+    let order = Sets { data_dir, recipe, loader }.real(stage, spec.kind)?;
+    let expert = || create_expert(loader, recipe, &stage.expert, &spec);
     with_progress(progress, "real", stage.episodes, |tell| order.record(stage, env, expert, tell))
 }
 
 fn sim_set(session: &mut Session, recipe: &LoadedRecipe, stage: &SimDemos, source: &Stored) -> Result<Stored> {
-    let kind = session.env(recipe, &stage.env)?.spec().kind;
     let (loader, env, data_dir, progress) = session.collection(recipe, &stage.env)?;
-    let order = Sets { data_dir, recipe, loader }.sim(stage, kind, source)?;
+    let order = Sets { data_dir, recipe, loader }.sim(stage, env.spec().kind, source)?;
     with_progress(progress, "sim", stage.episodes, |tell| Ok(order.generate(stage, env, source, false, tell)?))
 }
 

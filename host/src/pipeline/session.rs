@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use twinhost_plugin_api::{Algorithm, Env as _, EnvSpec, HostServices, Policy, Reward};
+use twinhost_plugin_api::{Algorithm, Env as _, EnvSpec, Policy, Reward};
 
 use super::checkpoint::{Checkpoints, RunState, StagePosition};
 use super::{Error, Result};
@@ -258,17 +258,14 @@ pub fn create_policy(loader: &Loader, recipe: &LoadedRecipe, threads: u32, spec:
     located(recipe, Kind::Policy, &policy.component, &policy.config, created)
 }
 
-/// A scripted policy that demonstrates in the environment `spec`.
+/// The scripted policy that demonstrates in the environment `spec`: the same wherever the set is made.
 ///
 /// # Errors
-/// As [`Loader::policy`].
-pub fn create_expert(
-    loader: &Loader,
-    expert: &Component,
-    services: HostServices,
-    spec: &EnvSpec,
-) -> twinhost_plugin_api::Result<PolicyHandle> {
-    loader.placed_policy(expert.isolation, &expert.component, &expert.config.ron, services, &loader.terms_in(spec))
+/// As [`Session::policy`].
+pub fn create_expert(loader: &Loader, recipe: &LoadedRecipe, expert: &Component, spec: &EnvSpec) -> Result<PolicyHandle> {
+    let services = host_services(1, derive_seed(recipe.recipe.seed, "expert", 0));
+    let created = loader.placed_policy(expert.isolation, &expert.component, &expert.config.ron, services, &loader.terms_in(spec));
+    located(recipe, Kind::Policy, &expert.component, &expert.config, created)
 }
 
 /// Starts of a component's own process, before its failure is the run's.

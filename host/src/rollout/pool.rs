@@ -104,37 +104,38 @@ impl Reward for RewardPool {
             let joined = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             std::iter::once(first).chain(joined).collect()
         });
-        self.joined(&all(scored)?)
+        self.joined(all(scored)?)
     }
 }
 
-/// The feature of all parts, in the environments' order.
-fn column(parts: &[Batch], name: &str, of: impl Fn(&Batch) -> Result<Tensor>) -> Result<Tensor> {
-    let tensors: Vec<Tensor> = parts.iter().map(of).collect::<Result<_>>()?;
-    Tensor::concat_rows(&tensors.iter().collect::<Vec<_>>()).map_err(|e| e.context(format!("`{name}` of the instances")))
-}
-
 /// Where the part ends episodes: nowhere if it says nothing.
-fn done(part: &Batch) -> Result<Tensor> {
+fn done(part: &mut Batch) -> Result<Tensor> {
     let shape = part.get(names::REWARD)?.shape();
-    match part.find(names::DONE).filter(|done| !done.is_empty()) {
-        Some(done) => done.try_clone()?.reshape(&shape).map_err(|e| e.context(format!("`{}`", names::DONE))),
+    match part.remove(names::DONE).filter(|done| !done.is_empty()) {
+        Some(done) => done.reshape(&shape).map_err(|e| e.context(format!("`{}`", names::DONE))),
         None => Ok(Tensor::zeros::<bool>(&shape)),
     }
 }
 
 impl RewardPool {
     /// One answer from those of all members.
-    fn joined(&self, parts: &[Batch]) -> Result<Batch> {
-        let own = |name: &'static str| column(parts, name, move |part| part.get(name)?.try_clone());
-        let mut out = Batch::new().with(names::REWARD, own(names::REWARD)?);
-        if parts.iter().any(|part| part.find(names::DONE).is_some()) {
-            out.insert(names::DONE, column(parts, names::DONE, done)?);
+    fn joined(&self, mut parts: Vec<Batch>) -> Result<Batch> {
+        let metrics = self.metrics(&parts)?;
+        let ends = parts.iter().any(|part| part.find(names::DONE).is_some());
+        let mut columns = Vec::with_capacity(parts.len());
+        for part in &mut parts {
+            let mut own = Batch::new();
+            if ends {
+                own.insert(names::DONE, done(part)?);
+            }
+            let judged = self.spec.decides_success.then_some(names::SUCCESS);
+            for name in std::iter::once(names::REWARD).chain(judged) {
+                own.insert(name, part.remove(name).ok_or_else(|| Error::input(format!("an instance returned no `{name}`")))?);
+            }
+            columns.push(own);
         }
-        if self.spec.decides_success {
-            out.insert(names::SUCCESS, own(names::SUCCESS)?);
-        }
-        for (name, mean) in self.metrics(parts)? {
+        let mut out = Batch::concat_rows(&columns.iter().collect::<Vec<_>>()).map_err(|e| e.context("the instances' answers"))?;
+        for (name, mean) in metrics {
             out.insert(name, Tensor::from_vec(vec![mean], &[1]));
         }
         Ok(out)
